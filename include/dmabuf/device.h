@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * DOC: devices
+ *
+ * Whoever reads or writes a buffer is a device: the CPU, a disk, an accelerator driven from
+ * userspace. A device has parameters (what memory it can reach, in which pieces) and a
+ * dma_buf_map_ops that turns memory into addresses it understands.
+ */
+#ifndef DMABUF_DEVICE_H
+#define DMABUF_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dmabuf/dma-direction.h>
+#include <dmabuf/sg-table.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct dma_buf_device;
+
+/** DMA_BUF_DEVICE_NAME_LEN - room for a device's name, the closing NUL included */
+#define DMA_BUF_DEVICE_NAME_LEN 32
+
+/**
+ * struct dma_buf_device_parameters - what a device can reach (kernel: struct device_dma_parameters)
+ * @size: sizeof(struct dma_buf_device_parameters); lets the struct grow
+ * @max_segment_size: most bytes in one entry; a power of two is not needed; 0: no limit
+ * @max_segment_count: most entries in one table; 0: no limit
+ * @segment_boundary_mask: an entry never crosses a multiple of (mask + 1); must be 2^n - 1;
+ *	0: no limit
+ * @dma_mask: highest address the device can form, 2^n - 1; 0: no limit
+ * @address_alignment: each entry's address is a multiple of this; a power of two; 0: 1
+ * @length_granularity: each entry's length, but the last one's, is a multiple; 0: 1
+ * @noncoherent: the device does not see the CPU's caches (and they not its writes)
+ *
+ * Mission row F1. Zero everywhere means "anything will do".
+ */
+struct dma_buf_device_parameters {
+	size_t size;
+	uint64_t max_segment_size;
+	uint64_t max_segment_count;
+	uint64_t segment_boundary_mask;
+	uint64_t dma_mask;
+	uint64_t address_alignment;
+	uint64_t length_granularity;
+	bool noncoherent;
+};
+
+/**
+ * struct dma_buf_map_ops - how memory becomes addresses for a device (kernel: struct dma_map_ops)
+ * @map_sg: [optional] fills the device half of @table (room for @table->orig_nents entries is
+ *	there; the entries arrive split by the device's parameters with dma_address set to the
+ *	virtual address); returns 0 or a negative errno. May block.
+ * @unmap_sg: [optional] undoes map_sg; always succeeds
+ * @sync_sg_for_cpu: [optional] the device has handed the memory to the CPU (a device with
+ *	staging memory copies out here); always succeeds
+ * @sync_sg_for_device: [optional] the CPU has handed the memory to the device
+ *
+ * Called in the process and thread that maps, with no lock of the library held (mission row A6).
+ */
+struct dma_buf_map_ops {
+	int (*map_sg)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+		      enum dma_data_direction direction);
+	void (*unmap_sg)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+			 enum dma_data_direction direction);
+	void (*sync_sg_for_cpu)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+				enum dma_data_direction direction);
+	void (*sync_sg_for_device)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+				   enum dma_data_direction direction);
+};
+
+/**
+ * struct dma_buf_device_info - what dma_buf_device_create() needs to know
+ * @size: sizeof(struct dma_buf_device_info); lets the struct grow
+ * @name: 1 to 31 bytes of printable text, shown to every holder; mandatory
+ * @parameters: limits; NULL: none
+ * @ops: address translation; NULL: addresses are virtual addresses of this process
+ * @priv: the driver's own
+ * @release: [optional] called once with @priv when the last reference is dropped
+ */
+struct dma_buf_device_info {
+	size_t size;
+	const char *name;
+	const struct dma_buf_device_parameters *parameters;
+	const struct dma_buf_map_ops *ops;
+	void *priv;
+	void (*release)(void *priv);
+};
+
+#ifndef DMABUF_DISABLED
+/**
+ * dma_buf_device_create - describe a device
+ * @info: see struct dma_buf_device_info; copied
+ *
+ * Return: a device with one reference; NULL with errno EINVAL (NULL, a size the library does not
+ * know, no name, a name too long or unprintable, parameters that contradict themselves: the words
+ * name the field and the value), ENOMEM. Never blocks. Mission rows F1, H1.
+ */
+struct dma_buf_device *dma_buf_device_create(const struct dma_buf_device_info *info);
+
+/**
+ * dma_buf_device_get - one more reference
+ * @dev: the device
+ *
+ * Return: @dev. Never blocks.
+ */
+struct dma_buf_device *dma_buf_device_get(struct dma_buf_device *dev);
+
+/**
+ * dma_buf_device_put - drop a reference; attachments hold one of their own
+ * @dev: the device; NULL is ignored
+ *
+ * The last one runs the release callback.
+ */
+void dma_buf_device_put(struct dma_buf_device *dev);
+
+/**
+ * dma_buf_cpu_device - the CPU as a device: no limits, coherent, virtual addresses
+ *
+ * Return: a static device; references to it need not be counted. Async-signal-safe.
+ */
+struct dma_buf_device *dma_buf_cpu_device(void);
+
+/**
+ * dma_buf_device_name - the name given at creation
+ * @dev: the device
+ *
+ * Return: a string that lives as long as @dev. Async-signal-safe.
+ */
+const char *dma_buf_device_name(const struct dma_buf_device *dev);
+
+/**
+ * dma_buf_device_get_parameters - the limits in force
+ * @dev: the device
+ *
+ * Return: limits that live as long as @dev, zeros where there is none. Async-signal-safe.
+ */
+const struct dma_buf_device_parameters *
+dma_buf_device_get_parameters(const struct dma_buf_device *dev);
+
+/**
+ * dma_buf_device_priv - what the driver gave at creation
+ * @dev: the device
+ *
+ * Return: info.priv. Async-signal-safe.
+ */
+void *dma_buf_device_priv(const struct dma_buf_device *dev);
+#else
+#include <dmabuf/stubs/device.h>
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

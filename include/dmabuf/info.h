@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * DOC: seeing what goes on
+ *
+ * A look at a buffer's shared state from outside: no handle is made, no place among the holders is
+ * taken, nothing is changed. What is told is what the holders wrote, bounds-checked but not vouched
+ * for (mission row G1).
+ */
+#ifndef DMABUF_INFO_H
+#define DMABUF_INFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <dmabuf/dma-buf.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * struct dma_buf_counters - always on, relaxed (design: decision 13)
+ * @cpu_access: brackets begun
+ * @maps: attachments mapped
+ * @cached_maps: of those, answered from a kept table
+ * @sync_needed: cache operations that coherency asked for
+ * @sync_done: of those, executed without error
+ * @sync_skipped: places where an untracked implementation would have done one and none was needed
+ * @recovered: dead holders cleaned up
+ */
+struct dma_buf_counters {
+	uint64_t cpu_access;
+	uint64_t maps;
+	uint64_t cached_maps;
+	uint64_t sync_needed;
+	uint64_t sync_done;
+	uint64_t sync_skipped;
+	uint64_t recovered;
+};
+
+/**
+ * struct dma_buf_holder_info - a process that has a handle
+ * @pid: as that process saw itself; of another PID namespace it means nothing here
+ * @label: dmabuf_set_label() there, else the program's name
+ * @alive: false: it died and nobody has cleaned up yet
+ * @exporter: it made the buffer
+ */
+struct dma_buf_holder_info {
+	pid_t pid;
+	char label[DMA_BUF_NAME_LEN];
+	bool alive;
+	bool exporter;
+};
+
+/**
+ * struct dma_buf_attachment_info - a device that is attached
+ * @device: its name
+ * @holder: index of its process in the holders' array
+ * @parameters: its limits
+ * @mapped: tables mapped now
+ * @direction: of the latest map, DMA_NONE before the first
+ */
+struct dma_buf_attachment_info {
+	char device[DMA_BUF_DEVICE_NAME_LEN];
+	unsigned int holder;
+	struct dma_buf_device_parameters parameters;
+	unsigned int mapped;
+	enum dma_data_direction direction;
+};
+
+/**
+ * struct dma_buf_info - a buffer as its holders describe it
+ * @struct_size: sizeof(struct dma_buf_info), set by the caller; lets the struct grow
+ * @size: payload bytes
+ * @inode: identity: two descriptors with the same inode are the same buffer
+ * @name: see dma_buf_set_name()
+ * @exp_name: the exporter's name
+ * @read_only: exported with O_RDONLY
+ * @split: the payload has a descriptor of its own
+ * @exporter_alive: the exporting process still has its handle
+ * @counters: what happened so far
+ * @holder_count: entries used in @holders
+ * @attachment_count: entries used in @attachments
+ * @holders: processes with a handle
+ * @attachments: devices attached
+ */
+struct dma_buf_info {
+	size_t struct_size;
+	uint64_t size;
+	uint64_t inode;
+	char name[DMA_BUF_NAME_LEN];
+	char exp_name[DMA_BUF_NAME_LEN];
+	bool read_only;
+	bool split;
+	bool exporter_alive;
+	struct dma_buf_counters counters;
+	unsigned int holder_count;
+	unsigned int attachment_count;
+	struct dma_buf_holder_info holders[DMA_BUF_MAX_CLIENTS];
+	struct dma_buf_attachment_info attachments[DMA_BUF_MAX_ATTACHMENTS];
+};
+
+#ifndef DMABUF_DISABLED
+/**
+ * dma_buf_get_info - describe a buffer by its descriptor
+ * @fd: any descriptor of the buffer, a read-only one too
+ * @info: struct_size set; filled in
+ *
+ * Return: 0; -EBADF; -EINVAL (not a dma-buf, or struct_size unknown); -EPROTO; -ENOMEM. Does not
+ * wait for anybody.
+ */
+int dma_buf_get_info(int fd, struct dma_buf_info *info);
+
+/**
+ * dma_buf_get_counters - a handle's buffer's counters
+ * @dmabuf: the buffer
+ * @counters: filled in
+ *
+ * Return: 0; -EINVAL; -ECHILD. Never blocks.
+ */
+int dma_buf_get_counters(struct dma_buf *dmabuf, struct dma_buf_counters *counters);
+
+/**
+ * dmabuf_set_label - how this process is shown to other holders
+ * @label: 1 to 31 bytes of printable text; NULL: the program's name again
+ *
+ * Holds for handles made afterwards. Return: 0; -EINVAL; -ENAMETOOLONG. Never blocks.
+ */
+int dmabuf_set_label(const char *label);
+#else
+#include <dmabuf/stubs/info.h>
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

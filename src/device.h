@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DMABUF_SRC_DEVICE_H
+#define DMABUF_SRC_DEVICE_H
+
+#include <stdatomic.h>
+
+#include <dmabuf/device.h>
+
+struct dma_buf_device {
+	atomic_uint refs;
+	char name[DMA_BUF_DEVICE_NAME_LEN];
+	struct dma_buf_device_parameters parameters; /* zeros were kept: 0 means no limit */
+	const struct dma_buf_map_ops *ops;	     /* never NULL */
+	void *priv;
+	void (*release)(void *priv);
+};
+
+/* 0, or -EINVAL with words that name the field and its value. */
+int device_parameters_check(const struct dma_buf_device_parameters *p);
+
+#endif

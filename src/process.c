@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include "process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <dmabuf/info.h>
+
+#include "error.h"
+#include "export.h"
+#include "text.h"
+
+/* The wiped page holds the cookie; the counter survives fork, so a child's cookie is a new one. */
+static _Atomic(uint64_t) *cookie_page;
+static _Atomic(uint64_t) cookie_counter;
+static pthread_once_t cookie_once = PTHREAD_ONCE_INIT;
+
+static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
+static char own_label[DMA_BUF_NAME_LEN];
+
+static void cookie_map(void)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, size, MADV_WIPEONFORK) < 0) {
+		munmap(page, size);
+		return;
+	}
+	cookie_page = page;
+}
+
+uint64_t process_cookie(void)
+{
+	uint64_t cookie, fresh;
+
+	pthread_once(&cookie_once, cookie_map);
+	if (!cookie_page) {
+		errno = ENOMEM;
+		return 0;
+	}
+	cookie = atomic_load_explicit(cookie_page, memory_order_relaxed);
+	if (cookie)
+		return cookie;
+	fresh = atomic_fetch_add(&cookie_counter, 1) + 1;
+	if (atomic_compare_exchange_strong(cookie_page, &cookie, fresh))
+		return fresh;
+	return cookie;
+}
+
+void process_label(char *label)
+{
+	pthread_mutex_lock(&label_lock);
+	memcpy(label, own_label, DMA_BUF_NAME_LEN);
+	pthread_mutex_unlock(&label_lock);
+	if (!label[0])
+		text_copy(label, DMA_BUF_NAME_LEN, program_invocation_short_name);
+}
+
+DMABUF_PUBLIC int dmabuf_set_label(const char *label)
+{
+	int err;
+
+	if (label) {
+		err = text_check(label, DMA_BUF_NAME_LEN, false, "label");
+		if (err)
+			return err;
+	}
+	pthread_mutex_lock(&label_lock);
+	text_copy(own_label, sizeof(own_label), label ? label : "");
+	pthread_mutex_unlock(&label_lock);
+	return 0;
+}
