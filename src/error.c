@@ -29,7 +29,7 @@ static void log_message(enum dmabuf_log_level level, const char *message)
 		fn(level, message, data);
 }
 
-static int vfail(int err, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int vfail(int err, const char *format, va_list args)
 {
 	vsnprintf(last_error, sizeof(last_error), format, args);
 	log_message(DMABUF_LOG_ERROR, last_error);

@@ -9,7 +9,7 @@
 /* Where the binary has the library in it, its words make a failure easier to read. */
 const char *dmabuf_last_error(void) __attribute__((weak));
 
-static void report(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void report(const char *format, va_list args)
 {
 	char line[1024] = "# ";
 	size_t len;

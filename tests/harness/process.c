@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -73,20 +74,20 @@ static bool has_ended(void *arg)
 	return waitpid(w->pid, &w->status, WNOHANG) != 0;
 }
 
-/* Polls where there is no pidfd_open() (old kernels, some container policies). */
+/* Looks every millisecond where there is no pidfd_open() (valgrind, some containers). */
 bool wait_child(pid_t pid, int ms, int *status)
 {
 	struct waited w = { pid, 0 };
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	static bool no_pidfd;
+	int pidfd = no_pidfd ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
 	bool ended;
 
+	no_pidfd = no_pidfd || (pidfd < 0 && errno == ENOSYS);
 	if (pidfd >= 0) {
 		ended = wait_readable(pidfd, ms) && has_ended(&w);
 		close(pidfd);
 	} else {
-		int factor = slow_ms(1);
-
-		ended = eventually(has_ended, &w, ms / factor);
+		ended = eventually(has_ended, &w, ms / slow_ms(1));
 	}
 	*status = w.status;
 	return ended;
@@ -142,9 +143,21 @@ pid_t spawn_exec(char *const argv[], const struct spawn_io *io)
 	_exit(127);
 }
 
+/* Not "/proc/self/exe" itself: under valgrind that is valgrind. */
+static char *own_path(void)
+{
+	static char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (len < 0)
+		FAIL("/proc/self/exe: %s", strerror(errno));
+	path[len] = '\0';
+	return path;
+}
+
 pid_t spawn_helper(const char *name, ...)
 {
-	char *argv[12] = { "/proc/self/exe", "--helper", (char *)name };
+	char *argv[12] = { own_path(), "--helper", (char *)name };
 	int argc = 3;
 	va_list args;
 
