@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Attach and detach. The table of attachments in the control block is what every holder sees; the
+ * list lock serialises whoever changes it, exporter's ops included, and is never held across map,
+ * unmap or CPU access (mission rows A4, A6).
+ */
+#include "attachment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "device.h"
+#include "error.h"
+#include "export.h"
+#include "ownership.h"
+#include "process.h"
+#include "shm/lock.h"
+#include "shm/recovery.h"
+#include "text.h"
+
+/* Attachments of this process by address, so that a stale pointer is told and not followed. */
+static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct attachment *known;
+
+static void know(struct attachment *a)
+{
+	a->self = a;
+	pthread_mutex_lock(&known_lock);
+	HASH_ADD_PTR(known, self, a);
+	pthread_mutex_unlock(&known_lock);
+}
+
+static void forget(struct attachment *a)
+{
+	pthread_mutex_lock(&known_lock);
+	HASH_DEL(known, a);
+	pthread_mutex_unlock(&known_lock);
+}
+
+int attachment_check(struct dma_buf_attachment *attach)
+{
+	struct attachment *found;
+
+	if (!attach)
+		return dmabuf_fail(EINVAL, "no attachment (NULL)");
+	pthread_mutex_lock(&known_lock);
+	HASH_FIND_PTR(known, &attach, found);
+	pthread_mutex_unlock(&known_lock);
+	if (!found)
+		return dmabuf_fail(EINVAL, "the attachment is not attached (used after detach?)");
+	return buffer_check(found->base.dmabuf);
+}
+
+struct shm_attachment *attachment_entry(struct attachment *a)
+{
+	return &to_buffer(a->base.dmabuf)->control.attachments[a->index];
+}
+
+static int list_lock(struct buffer *b)
+{
+	struct timespec until;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOCK_TIMEOUT_MS / 1000;
+	err = pthread_mutex_clocklock(&b->list_mutex, CLOCK_MONOTONIC, &until);
+	if (err == EDEADLK)
+		return dmabuf_fail(EDEADLK,
+				   "attach or detach from inside the exporter's attach or detach");
+	if (err)
+		return dmabuf_fail(err,
+				   "another thread of this process holds the buffer's list "
+				   "lock: %s",
+				   strerror(err));
+	err = control_intact(&b->control);
+	if (!err)
+		err = lock_take(&b->control.header->list_lock, &b->client, &b->control,
+				"the buffer's list lock");
+	if (err)
+		pthread_mutex_unlock(&b->list_mutex);
+	return err;
+}
+
+static void list_unlock(struct buffer *b)
+{
+	lock_release(&b->control.header->list_lock, &b->client);
+	pthread_mutex_unlock(&b->list_mutex);
+}
+
+/* With the list lock held. What dead clients left is cleaned up first. */
+static int find_entry(struct buffer *b, uint32_t *index)
+{
+	uint32_t i;
+
+	recovery_sweep(&b->client, &b->control);
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
+		if (!atomic_load(&b->control.attachments[i].owner)) {
+			*index = i;
+			return 0;
+		}
+	}
+	return dmabuf_fail(ENOSPC, "the buffer has %d attachments already, which is the limit",
+			   DMA_BUF_MAX_ATTACHMENTS);
+}
+
+static void fill_entry(struct buffer *b, uint32_t index, const struct dma_buf_device *dev)
+{
+	struct shm_attachment *entry = &b->control.attachments[index];
+	const struct dma_buf_device_parameters *p = &dev->parameters;
+
+	atomic_store(&entry->mapped, 0);
+	atomic_store(&entry->direction, DMA_NONE);
+	atomic_store(&entry->device_readers, 0);
+	atomic_store(&entry->device_writers, 0);
+	text_copy(entry->device, sizeof(entry->device), dev->name);
+	entry->max_segment_size = p->max_segment_size;
+	entry->max_segment_count = p->max_segment_count;
+	entry->segment_boundary_mask = p->segment_boundary_mask;
+	entry->dma_mask = p->dma_mask;
+	entry->address_alignment = p->address_alignment;
+	entry->length_granularity = p->length_granularity;
+	entry->noncoherent = p->noncoherent;
+	atomic_store(&entry->owner, CLIENT_OWNER(b->client.slot, b->client.generation));
+}
+
+static void link_attachment(struct buffer *b, struct attachment *a)
+{
+	a->prev = NULL;
+	a->next = b->attachments;
+	if (a->next)
+		a->next->prev = a;
+	b->attachments = a;
+}
+
+static void unlink_attachment(struct buffer *b, struct attachment *a)
+{
+	if (a->prev)
+		a->prev->next = a->next;
+	else
+		b->attachments = a->next;
+	if (a->next)
+		a->next->prev = a->prev;
+}
+
+static struct attachment *attachment_new(struct dma_buf *dmabuf, struct dma_buf_device *dev)
+{
+	struct attachment *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return dmabuf_fail_ptr(ENOMEM, "no memory for an attachment");
+	pthread_mutex_init(&a->map_lock, NULL);
+	a->base.dmabuf = dmabuf;
+	a->base.dev = dma_buf_device_get(dev);
+	a->base.dir = DMA_NONE;
+	return a;
+}
+
+static void attachment_free(struct attachment *a)
+{
+	dma_buf_device_put(a->base.dev);
+	pthread_mutex_destroy(&a->map_lock);
+	free(a);
+}
+
+/* With the list lock held. */
+static int attach_locked(struct buffer *b, struct attachment *a)
+{
+	int err;
+
+	err = find_entry(b, &a->index);
+	if (err)
+		return err;
+	if (b->base.ops->attach) {
+		err = b->base.ops->attach(&b->base, &a->base);
+		if (err)
+			return dmabuf_fail(err < 0 ? -err : EINVAL,
+					   "exporter %s refused device %s: %s", b->exp_name,
+					   a->base.dev->name, strerror(err < 0 ? -err : EINVAL));
+	}
+	fill_entry(b, a->index, a->base.dev);
+	link_attachment(b, a);
+	return 0;
+}
+
+DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
+							struct dma_buf_device *dev)
+{
+	struct buffer *b = to_buffer(dmabuf);
+	struct attachment *a;
+	int err;
+
+	if (buffer_check(dmabuf) < 0)
+		return NULL;
+	if (!dev)
+		return dmabuf_fail_ptr(EINVAL, "no device (NULL) to attach");
+	if (dev->parameters.noncoherent && ownership_track(b) < 0)
+		return NULL;
+	a = attachment_new(dmabuf, dev);
+	if (!a)
+		return NULL;
+	err = list_lock(b);
+	if (!err) {
+		err = attach_locked(b, a);
+		list_unlock(b);
+	}
+	if (err) {
+		attachment_free(a);
+		errno = -err;
+		return NULL;
+	}
+	know(a);
+	return &a->base;
+}
+
+static void release_entry(struct buffer *b, struct attachment *a)
+{
+	struct shm_attachment *entry = attachment_entry(a);
+	uint64_t mine = CLIENT_OWNER(b->client.slot, b->client.generation);
+
+	atomic_compare_exchange_strong(&entry->owner, &mine, 0);
+}
+
+/*
+ * The attachment is no longer known. Detaching goes on even if the shared lock cannot be had: the
+ * entry is our own, and only the exporter's op loses its serialisation against other processes.
+ */
+static void detach(struct buffer *b, struct attachment *a)
+{
+	bool locked;
+
+	attachment_unmap_all(a);
+	locked = list_lock(b) == 0;
+	unlink_attachment(b, a);
+	if (b->base.ops->detach)
+		b->base.ops->detach(&b->base, &a->base);
+	release_entry(b, a);
+	if (locked)
+		list_unlock(b);
+	attachment_free(a);
+}
+
+DMABUF_PUBLIC void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct attachment *a = (struct attachment *)attach;
+
+	if (buffer_check(dmabuf) < 0 || attachment_check(attach) < 0)
+		return;
+	if (attach->dmabuf != dmabuf) {
+		dmabuf_fail(EINVAL, "detach: the attachment belongs to another buffer");
+		return;
+	}
+	forget(a);
+	detach(to_buffer(dmabuf), a);
+}
+
+void attachments_end(struct buffer *b)
+{
+	struct attachment *a;
+
+	while ((a = b->attachments)) {
+		forget(a);
+		detach(b, a);
+	}
+}
+
+void attachments_forget(struct buffer *b)
+{
+	struct attachment *a;
+	struct mapping *m;
+
+	while ((a = b->attachments)) {
+		forget(a);
+		unlink_attachment(b, a);
+		while ((m = a->mappings)) {
+			a->mappings = m->next;
+			free(m);
+		}
+		free(a);
+	}
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process's handle, whole. struct dma_buf is what users see of it.
+ *
+ * Locks, outermost first: the buffer's list lock (list_mutex, then header.list_lock), an
+ * attachment's map_lock, access_lock, coherency_mutex then header.coherency_lock, the registry's
+ * lock. The registry's lock is never held across an exporter's op.
+ */
+#ifndef DMABUF_SRC_BUFFER_H
+#define DMABUF_SRC_BUFFER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uthash.h>
+
+#include <dmabuf/dma-buf.h>
+
+#include "shm/client.h"
+#include "storage.h"
+
+struct attachment;
+struct exporter_class;
+
+/* What identifies a buffer in this process: what fstat says of its descriptor. */
+struct buffer_key {
+	uint64_t device;
+	uint64_t inode;
+};
+
+/* An open CPU access. */
+struct bracket {
+	size_t start;
+	size_t len;
+	enum dma_data_direction direction;
+};
+
+#define BRACKETS_INLINE 4
+
+struct buffer {
+	struct dma_buf base;
+	struct buffer_key key;
+	UT_hash_handle hh;
+	uint64_t cookie;     /* of the process that the handle belongs to */
+	unsigned int refs;   /* guarded by the registry's lock */
+	bool exporter;	     /* this process made the buffer and runs release */
+	bool zombie;	     /* released here, but referred to elsewhere */
+	atomic_bool escaped; /* a descriptor left the library */
+	char exp_name[DMA_BUF_NAME_LEN];
+	struct exporter_class *class; /* counted; NULL for plain memory and own exports */
+
+	int fd; /* the published description; -1 in a zombie */
+	struct client client;
+	struct control control;
+	struct storage storage;
+
+	pthread_mutex_t list_mutex;	/* errorcheck: ops that call back are told */
+	struct attachment *attachments; /* of this process; guarded by list_mutex */
+
+	pthread_mutex_t access_lock; /* brackets, vmap_count */
+	struct bracket *brackets;
+	size_t bracket_count;
+	size_t bracket_room;
+	struct bracket brackets_inline[BRACKETS_INLINE];
+	unsigned int vmap_count;
+	void *vmapped;
+	unsigned int pfn_users;
+	atomic_bool accessed; /* a begin succeeded once, so the mapping is kept */
+
+	pthread_mutex_t coherency_mutex;
+};
+
+static inline struct buffer *to_buffer(struct dma_buf *dmabuf)
+{
+	return (struct buffer *)dmabuf;
+}
+
+/* 0; -EINVAL for NULL; -ECHILD with words in a forked child. */
+int buffer_check(const struct dma_buf *dmabuf);
+
+/* 0, or -EINVAL with words: DMA_NONE and values out of range. */
+int direction_check(enum dma_data_direction direction);
+
+/* Give back everything that a handle has; it must be out of the registry. */
+void buffer_destroy(struct buffer *b);
+
+/* The end of a handle that left the registry: detach, release or close, destroy. */
+void buffer_finish(struct buffer *b);
+
+#endif

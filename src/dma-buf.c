@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Buffers and descriptors: export, fd, get, put. How bytes are kept is storage.h's, how processes
+ * find each other shm/'s, attachments and access have files of their own.
+ */
+#include "buffer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attachment.h"
+#include "error.h"
+#include "export.h"
+#include "exporter.h"
+#include "memfd.h"
+#include "process.h"
+#include "reaper.h"
+#include "registry.h"
+#include "text.h"
+
+#define MEMFD_PREFIX "dmabuf:"
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+int buffer_check(const struct dma_buf *dmabuf)
+{
+	if (!dmabuf)
+		return dmabuf_fail(EINVAL, "no buffer (NULL)");
+	if (((const struct buffer *)dmabuf)->cookie != process_cookie())
+		return dmabuf_fail(
+			ECHILD, "the handle belongs to the parent process: call dma_buf_get() on "
+				"the inherited descriptor");
+	return 0;
+}
+
+int direction_check(enum dma_data_direction direction)
+{
+	if (direction == DMA_BIDIRECTIONAL || direction == DMA_TO_DEVICE ||
+	    direction == DMA_FROM_DEVICE)
+		return 0;
+	return dmabuf_fail(EINVAL,
+			   "direction %d is none of DMA_BIDIRECTIONAL, DMA_TO_DEVICE, "
+			   "DMA_FROM_DEVICE",
+			   (int)direction);
+}
+
+static struct buffer *buffer_new(void)
+{
+	struct buffer *b = calloc(1, sizeof(*b));
+	uint64_t cookie = process_cookie();
+	pthread_mutexattr_t attr;
+
+	if (!b || !cookie) {
+		free(b);
+		return dmabuf_fail_ptr(ENOMEM, "no memory for a handle");
+	}
+	b->cookie = cookie;
+	b->refs = 1;
+	b->fd = -1;
+	b->client.fd = -1;
+	b->client.slot = DMA_BUF_MAX_CLIENTS;
+	b->storage.fd = -1;
+	b->brackets = b->brackets_inline;
+	b->bracket_room = BRACKETS_INLINE;
+	b->base.exp_name = b->exp_name;
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(&b->list_mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+	pthread_mutex_init(&b->access_lock, NULL);
+	pthread_mutex_init(&b->coherency_mutex, NULL);
+	return b;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void buffer_destroy(struct buffer *b)
+{
+	/* Free the slot while its lock is still held; a child leaves the parent's alone. */
+	if (b->control.header && b->cookie == process_cookie())
+		client_leave(&b->client, &b->control);
+	if (b->storage.ops)
+		b->storage.ops->drop(&b->storage);
+	control_unmap(&b->control);
+	close_fd(&b->client.fd);
+	close_fd(&b->fd);
+	if (b->brackets != b->brackets_inline)
+		free(b->brackets);
+	pthread_mutex_destroy(&b->list_mutex);
+	pthread_mutex_destroy(&b->access_lock);
+	pthread_mutex_destroy(&b->coherency_mutex);
+	free(b);
+}
+
+void buffer_finish(struct buffer *b)
+{
+	attachments_end(b);
+	if (b->exporter)
+		b->base.ops->release(&b->base);
+	else
+		exporter_close(b);
+	buffer_destroy(b);
+}
+
+static int info_check(const struct dma_buf_export_info *info)
+{
+	int mode, err;
+
+	if (!info || info->struct_size != sizeof(*info))
+		return dmabuf_fail(EINVAL,
+				   "export info: struct_size must be %zu; declare it with "
+				   "DEFINE_DMA_BUF_EXPORT_INFO()",
+				   sizeof(*info));
+	if (!info->priv)
+		return dmabuf_fail(EINVAL, "export info: priv is mandatory");
+	err = exporter_check_ops(info->ops);
+	if (err)
+		return err;
+	if (!info->size)
+		return dmabuf_fail(EINVAL, "export info: size is 0");
+	if (info->size > DMA_BUF_MAX_SIZE)
+		return dmabuf_fail(EFBIG, "export info: size %zu is over the limit of %llu bytes",
+				   info->size, (unsigned long long)DMA_BUF_MAX_SIZE);
+	mode = info->flags & O_ACCMODE;
+	if ((info->flags & ~(O_ACCMODE | O_CLOEXEC)) || (mode != O_RDWR && mode != O_RDONLY))
+		return dmabuf_fail(
+			EINVAL,
+			"export info: flags 0x%x; O_RDWR or O_RDONLY, and O_CLOEXEC, are "
+			"known",
+			(unsigned int)info->flags);
+	return info->exp_name ? text_check(info->exp_name, DMA_BUF_NAME_LEN, false, "exporter name")
+			      : 0;
+}
+
+/* The memfd that is the buffer: created, sized, and sealed before anybody can see it. */
+static int create_memfd(const char *name, size_t size)
+{
+	char full[sizeof(MEMFD_PREFIX) + DMA_BUF_NAME_LEN] = MEMFD_PREFIX;
+	int fd, err;
+
+	text_copy(full + sizeof(MEMFD_PREFIX) - 1, DMA_BUF_NAME_LEN, name);
+	fd = memfd_make(full, size);
+	if (fd < 0)
+		return fd;
+	err = memfd_seal(fd, SEALS);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+static int identify(struct buffer *b)
+{
+	struct stat st;
+
+	if (fstat(b->client.fd, &st) < 0)
+		return dmabuf_fail(errno, "fstat failed: %s", strerror(errno));
+	b->key.device = st.st_dev;
+	b->key.inode = st.st_ino;
+	return 0;
+}
+
+/* Everything of an own export that can fail; buffer_destroy() undoes any part of it. */
+static int export_memory(struct buffer *b, const char *name, size_t size, bool read_only)
+{
+	struct control_facts facts = { .size = size };
+	size_t length = control_size() + (read_only ? 0 : page_round_up(size));
+	int err;
+
+	b->fd = create_memfd(name, length);
+	if (b->fd < 0)
+		return b->fd;
+	b->client.fd = client_reopen(b->fd);
+	if (b->client.fd < 0)
+		return b->client.fd;
+	err = identify(b);
+	if (!err)
+		err = client_publish(b->fd);
+	if (!err)
+		err = control_map(&b->control, b->client.fd, length, true, true);
+	if (!err && read_only)
+		err = storage_create_read_only(&b->storage, size);
+	if (err)
+		return err;
+	if (read_only) {
+		facts.flags = SHM_SPLIT | SHM_READ_ONLY;
+		facts.payload_dev = b->storage.device;
+		facts.payload_ino = b->storage.inode;
+	} else {
+		storage_compact(&b->storage, b->client.fd, &b->control, size);
+	}
+	err = client_join(&b->client, &b->control);
+	if (err)
+		return err;
+	facts.exporter_generation = b->client.generation;
+	memcpy(facts.exp_name, b->exp_name, sizeof(facts.exp_name));
+	control_format(&b->control, &facts);
+	return 0;
+}
+
+static struct buffer *export_buffer(const struct dma_buf_export_info *info, const char *name)
+{
+	bool read_only = (info->flags & O_ACCMODE) == O_RDONLY;
+	struct buffer *b = buffer_new();
+
+	if (!b)
+		return NULL;
+	text_copy(b->exp_name, sizeof(b->exp_name),
+		  info->exp_name ? info->exp_name : program_invocation_short_name);
+	if (export_memory(b, name ? name : b->exp_name, info->size, read_only) < 0) {
+		int err = errno;
+
+		buffer_destroy(b);
+		errno = err;
+		return NULL;
+	}
+	if (name)
+		control_set_name(&b->control, name);
+	b->exporter = true;
+	b->base.size = info->size;
+	b->base.ops = info->ops;
+	b->base.priv = info->priv;
+	b->base.resv = info->resv;
+	b->base.flags = info->flags & O_ACCMODE;
+	registry_lock();
+	registry_add(b);
+	registry_unlock();
+	return b;
+}
+
+DMABUF_PUBLIC struct dma_buf *dma_buf_export(const struct dma_buf_export_info *info)
+{
+	struct buffer *b;
+
+	if (info_check(info) < 0)
+		return NULL;
+	b = export_buffer(info, NULL);
+	return b ? &b->base : NULL;
+}
+
+DMABUF_PUBLIC struct dma_buf *dma_buf_alloc(const char *name, size_t size, int flags)
+{
+	static char no_priv;
+	struct dma_buf_export_info info = {
+		.struct_size = sizeof(info),
+		.exp_name = EXPORTER_MEMFD,
+		.ops = &memory_ops,
+		.size = size,
+		.flags = flags,
+		.priv = &no_priv,
+	};
+	struct buffer *b;
+
+	if (text_check(name, DMA_BUF_NAME_LEN, false, "buffer name") < 0 || info_check(&info) < 0)
+		return NULL;
+	b = export_buffer(&info, name);
+	return b ? &b->base : NULL;
+}
+
+static int duplicate(int fd, int flags)
+{
+	int copy;
+
+	if (flags & ~O_CLOEXEC)
+		return dmabuf_fail(EINVAL, "descriptor flags 0x%x: only O_CLOEXEC is known",
+				   (unsigned int)flags);
+	copy = fcntl(fd, (flags & O_CLOEXEC) ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+	if (copy < 0)
+		return dmabuf_fail(errno, "no descriptor to be had: %s", strerror(errno));
+	return copy;
+}
+
+DMABUF_PUBLIC int dma_buf_fd(struct dma_buf *dmabuf, int flags)
+{
+	int err = buffer_check(dmabuf);
+
+	if (err)
+		return err;
+	atomic_store(&to_buffer(dmabuf)->escaped, true);
+	return duplicate(to_buffer(dmabuf)->fd, flags);
+}
+
+DMABUF_PUBLIC int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
+{
+	struct buffer *b = to_buffer(dmabuf);
+	int err = buffer_check(dmabuf);
+
+	if (err)
+		return err;
+	atomic_store(&b->escaped, true);
+	return duplicate(b->storage.read_only ? b->storage.fd : b->fd, flags);
+}
+
+/* Another reference to a handle that this process has already; wakes a zombie up. */
+static struct buffer *find_again(const struct buffer_key *key, int *fd)
+{
+	struct buffer *b;
+
+	registry_lock();
+	b = registry_find(key);
+	if (b && b->zombie) {
+		b->zombie = false;
+		b->refs = 0;
+		b->fd = *fd;
+		*fd = -1;
+	}
+	if (b)
+		b->refs++;
+	registry_unlock();
+	return b;
+}
+
+static int adopt_storage(struct buffer *b, const struct control_facts *facts, int payload_fd)
+{
+	if (!(facts->flags & SHM_SPLIT)) {
+		storage_compact(&b->storage, b->client.fd, &b->control, facts->size);
+		return 0;
+	}
+	if (!(facts->flags & SHM_READ_ONLY))
+		return dmabuf_fail(EOPNOTSUPP, "this kind of split buffer is not known here");
+	if (payload_fd < 0)
+		return dmabuf_fail(
+			ENODATA,
+			"the payload's descriptor did not come along: pass the buffer with "
+			"dma_buf_send(), or use dma_buf_get_split()");
+	return storage_adopt_read_only(&b->storage, payload_fd, facts);
+}
+
+/* Join as a new holder. b->fd is set; buffer_destroy() undoes any part. */
+static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
+{
+	struct control_facts facts;
+	size_t file_size = (size_t)st->st_size;
+	int err;
+
+	if ((fcntl(b->fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return dmabuf_fail(
+			EACCES, "the descriptor is read-only; taking part needs O_RDWR (ask for a "
+				"read-only share instead)");
+	b->client.fd = client_reopen(b->fd);
+	if (b->client.fd < 0)
+		return b->client.fd;
+	err = control_map(&b->control, b->client.fd, file_size, true, true);
+	if (!err)
+		err = control_read(&b->control, file_size, &facts);
+	if (!err)
+		err = adopt_storage(b, &facts, payload_fd);
+	if (!err)
+		err = client_publish(b->fd);
+	if (!err)
+		err = client_join(&b->client, &b->control);
+	if (err)
+		return err;
+	b->base.size = facts.size;
+	b->base.flags = (facts.flags & SHM_READ_ONLY) ? O_RDONLY : O_RDWR;
+	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
+	return exporter_open(b);
+}
+
+/* Two threads may have joined at the same time; one handle stays. */
+static struct buffer *publish_handle(struct buffer *b)
+{
+	struct buffer *known;
+
+	registry_lock();
+	known = registry_find(&b->key);
+	if (known) {
+		known->refs = known->zombie ? 1 : known->refs + 1;
+		known->zombie = false;
+		if (known->fd < 0) {
+			known->fd = b->fd;
+			b->fd = -1;
+		}
+	} else {
+		registry_add(b);
+	}
+	registry_unlock();
+	if (!known)
+		return b;
+	exporter_close(b);
+	buffer_destroy(b);
+	return known;
+}
+
+static struct dma_buf *get_failed(struct buffer *b, int err)
+{
+	buffer_destroy(b);
+	errno = -err;
+	return NULL;
+}
+
+/* Takes @fd over. */
+static struct dma_buf *get_owned(int fd, int payload_fd)
+{
+	struct buffer *b, *known;
+	struct stat st;
+	int err;
+
+	b = buffer_new();
+	if (!b) {
+		close(fd);
+		errno = ENOMEM;
+		return NULL;
+	}
+	b->fd = fd;
+	err = control_check_fd(fd, &st);
+	if (err)
+		return get_failed(b, err);
+	b->key.device = st.st_dev;
+	b->key.inode = st.st_ino;
+	known = find_again(&b->key, &b->fd);
+	if (known) {
+		buffer_destroy(b);
+		return &known->base;
+	}
+	err = adopt(b, &st, payload_fd);
+	if (err)
+		return get_failed(b, err);
+	return &publish_handle(b)->base;
+}
+
+DMABUF_PUBLIC struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
+{
+	/* A copy of our own: what the caller's number means may change while we look. */
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (own < 0 && errno == EBADF)
+		return dmabuf_fail_ptr(EBADF, "descriptor %d is not open", fd);
+	if (own < 0)
+		return dmabuf_fail_ptr(errno, "no descriptor to be had: %s", strerror(errno));
+	return get_owned(own, payload_fd);
+}
+
+DMABUF_PUBLIC struct dma_buf *dma_buf_get(int fd)
+{
+	return dma_buf_get_split(fd, -1);
+}
+
+DMABUF_PUBLIC void get_dma_buf(struct dma_buf *dmabuf)
+{
+	if (!dmabuf)
+		return;
+	registry_lock();
+	to_buffer(dmabuf)->refs++;
+	registry_unlock();
+}
+
+/* With the registry's lock held: may the handle go now, or must it wait for others? */
+static bool last_of_all(struct buffer *b)
+{
+	if (!b->exporter)
+		return true;
+	close_fd(&b->fd);
+	return !client_others(&b->client);
+}
+
+DMABUF_PUBLIC void dma_buf_put(struct dma_buf *dmabuf)
+{
+	struct buffer *b = to_buffer(dmabuf);
+	bool finish = false;
+
+	if (!b)
+		return;
+	if (b->cookie != process_cookie()) {
+		/* A parent's handle, seen by its child: only the child's copy of the memory goes.
+		 */
+		if (--b->refs == 0) {
+			attachments_forget(b);
+			buffer_destroy(b);
+		}
+		return;
+	}
+	registry_lock();
+	if (--b->refs == 0) {
+		finish = last_of_all(b);
+		if (finish)
+			registry_remove(b);
+		else
+			b->zombie = true;
+	}
+	if (b->zombie && !finish)
+		reaper_wake();
+	registry_unlock();
+	if (finish)
+		buffer_finish(b);
+}
+
+DMABUF_PUBLIC int dma_buf_set_name(struct dma_buf *dmabuf, const char *name)
+{
+	int err = buffer_check(dmabuf);
+
+	if (!err)
+		err = text_check(name, DMA_BUF_NAME_LEN, true, "buffer name");
+	if (!err)
+		control_set_name(&to_buffer(dmabuf)->control, name);
+	return err;
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A look at a buffer from outside (mission row G1): a read-only view of the control block, copied
+ * once and then checked.
+ */
+#include <dmabuf/info.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "buffer.h"
+#include "error.h"
+#include "export.h"
+#include "shm/client.h"
+#include "text.h"
+
+/* A private copy, taken through volatile words because holders go on writing meanwhile. */
+struct snapshot {
+	struct shm_header header;
+	struct shm_attachment attachments[DMA_BUF_MAX_ATTACHMENTS];
+	unsigned int holder_of_slot[DMA_BUF_MAX_CLIENTS];
+};
+
+static void copy_words(void *to, const void *from, size_t size)
+{
+	const volatile uint64_t *in = from;
+	uint64_t *out = to;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*out); i++)
+		out[i] = in[i];
+}
+
+static void take_snapshot(struct snapshot *s, const struct control *c)
+{
+	copy_words(&s->header, c->header, sizeof(s->header));
+	copy_words(s->attachments, c->attachments, sizeof(s->attachments));
+}
+
+static void fill_counters(struct dma_buf_counters *out, const struct shm_counters *in)
+{
+	out->cpu_access = atomic_load_explicit(&in->cpu_access, memory_order_relaxed);
+	out->maps = atomic_load_explicit(&in->maps, memory_order_relaxed);
+	out->cached_maps = atomic_load_explicit(&in->cached_maps, memory_order_relaxed);
+	out->sync_needed = atomic_load_explicit(&in->sync_needed, memory_order_relaxed);
+	out->sync_done = atomic_load_explicit(&in->sync_done, memory_order_relaxed);
+	out->sync_skipped = atomic_load_explicit(&in->sync_skipped, memory_order_relaxed);
+	out->recovered = atomic_load_explicit(&in->recovered, memory_order_relaxed);
+}
+
+static void fill_holders(struct dma_buf_info *info, struct snapshot *s, int fd)
+{
+	struct dma_buf_holder_info *h;
+	uint32_t slot;
+
+	for (slot = 0; slot < DMA_BUF_MAX_CLIENTS; slot++) {
+		struct shm_client *client = &s->header.clients[slot];
+
+		s->holder_of_slot[slot] = DMA_BUF_MAX_CLIENTS;
+		if (client->state == SHM_CLIENT_FREE)
+			continue;
+		s->holder_of_slot[slot] = info->holder_count;
+		h = &info->holders[info->holder_count++];
+		h->pid = (pid_t)client->pid;
+		text_copy_untrusted(h->label, sizeof(h->label), client->label,
+				    sizeof(client->label));
+		h->alive = client_alive(fd, slot);
+		h->exporter = slot == 0 && client->generation == s->header.exporter_generation;
+		if (h->exporter && h->alive)
+			info->exporter_alive = true;
+	}
+}
+
+static void fill_parameters(struct dma_buf_device_parameters *p, const struct shm_attachment *a)
+{
+	p->size = sizeof(*p);
+	p->max_segment_size = a->max_segment_size;
+	p->max_segment_count = a->max_segment_count;
+	p->segment_boundary_mask = a->segment_boundary_mask;
+	p->dma_mask = a->dma_mask;
+	p->address_alignment = a->address_alignment;
+	p->length_granularity = a->length_granularity;
+	p->noncoherent = a->noncoherent != 0;
+}
+
+static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s)
+{
+	struct dma_buf_attachment_info *out;
+	uint32_t i, slot;
+
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
+		const struct shm_attachment *a = &s->attachments[i];
+
+		slot = (uint32_t)a->owner - 1;
+		if (!a->owner || slot >= DMA_BUF_MAX_CLIENTS ||
+		    s->holder_of_slot[slot] == DMA_BUF_MAX_CLIENTS)
+			continue;
+		out = &info->attachments[info->attachment_count++];
+		text_copy_untrusted(out->device, sizeof(out->device), a->device, sizeof(a->device));
+		out->holder = s->holder_of_slot[slot];
+		fill_parameters(&out->parameters, a);
+		out->mapped = a->mapped;
+		out->direction =
+			a->direction <= DMA_NONE ? (enum dma_data_direction)a->direction : DMA_NONE;
+	}
+}
+
+static int describe(int fd, const struct stat *st, const struct control *c,
+		    struct dma_buf_info *info)
+{
+	struct control_facts facts;
+	struct snapshot *s;
+	int err = control_read(c, (size_t)st->st_size, &facts);
+
+	if (err)
+		return err;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return dmabuf_fail(ENOMEM, "no memory to describe a buffer");
+	take_snapshot(s, c);
+	memset(info, 0, sizeof(*info));
+	info->struct_size = sizeof(*info);
+	info->size = facts.size;
+	info->inode = st->st_ino;
+	control_get_name(c, info->name);
+	memcpy(info->exp_name, facts.exp_name, sizeof(info->exp_name));
+	info->read_only = facts.flags & SHM_READ_ONLY;
+	info->split = facts.flags & SHM_SPLIT;
+	fill_counters(&info->counters, &s->header.counters);
+	s->header.exporter_generation = facts.exporter_generation;
+	fill_holders(info, s, fd);
+	fill_attachments(info, s);
+	free(s);
+	return 0;
+}
+
+DMABUF_PUBLIC int dma_buf_get_info(int fd, struct dma_buf_info *info)
+{
+	struct control c;
+	struct stat st;
+	int err;
+
+	if (!info || info->struct_size != sizeof(*info))
+		return dmabuf_fail(EINVAL, "buffer info: struct_size must be %zu", sizeof(*info));
+	err = control_check_fd(fd, &st);
+	if (!err)
+		err = control_map(&c, fd, (size_t)st.st_size, false, false);
+	if (err)
+		return err;
+	err = describe(fd, &st, &c, info);
+	control_unmap(&c);
+	return err;
+}
+
+DMABUF_PUBLIC int dma_buf_get_counters(struct dma_buf *dmabuf, struct dma_buf_counters *counters)
+{
+	int err = buffer_check(dmabuf);
+
+	if (err)
+		return err;
+	if (!counters)
+		return dmabuf_fail(EINVAL, "no counters (NULL) to fill");
+	fill_counters(counters, &to_buffer(dmabuf)->control.header->counters);
+	return 0;
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Map, unmap, and handing the buffer to and fro without unmapping (mission rows A5, A8, C1).
+ */
+#include "attachment.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "error.h"
+#include "export.h"
+#include "ownership.h"
+
+#define MAP_ATTRS (DMA_BUF_MAP_COHERENT | DMA_BUF_MAP_NONCOHERENT)
+
+static bool device_writes(enum dma_data_direction direction)
+{
+	return direction != DMA_TO_DEVICE;
+}
+
+static int map_check(struct dma_buf_attachment *attach, enum dma_data_direction direction,
+		     unsigned int attrs)
+{
+	struct buffer *b;
+	int err = attachment_check(attach);
+
+	if (!err)
+		err = direction_check(direction);
+	if (err)
+		return err;
+	if ((attrs & ~MAP_ATTRS) || attrs == MAP_ATTRS)
+		return dmabuf_fail(EINVAL,
+				   "map attrs 0x%x: give DMA_BUF_MAP_COHERENT or "
+				   "DMA_BUF_MAP_NONCOHERENT or 0",
+				   attrs);
+	b = to_buffer(attach->dmabuf);
+	if (device_writes(direction) && b->storage.read_only && !b->storage.may_write)
+		return dmabuf_fail(EACCES, "device %s would write a read-only share",
+				   attach->dev->name);
+	return 0;
+}
+
+static bool kept_fits(const struct dma_buf_attachment *attach, enum dma_data_direction direction)
+{
+	return attach->dir == direction || attach->dir == DMA_BIDIRECTIONAL;
+}
+
+/* With map_lock held: a table from the exporter, or the kept one. */
+static struct dma_buf_sg_table *obtain(struct attachment *a, enum dma_data_direction direction,
+				       bool try_only, bool *kept)
+{
+	const struct dma_buf_ops *ops = a->base.dmabuf->ops;
+	struct dma_buf_sg_table *table;
+
+	*kept = a->base.sgt != NULL;
+	if (*kept) {
+		if (kept_fits(&a->base, direction))
+			return a->base.sgt;
+		return dmabuf_fail_ptr(EBUSY,
+				       "the kept table is mapped for direction %d, not %d: detach, "
+				       "or map bidirectionally first",
+				       (int)a->base.dir, (int)direction);
+	}
+	if (try_only && !ops->try_map_dma_buf)
+		return dmabuf_fail_ptr(EBUSY, "exporter %s cannot say whether mapping would block",
+				       a->base.dmabuf->exp_name);
+	errno = 0;
+	table = try_only ? ops->try_map_dma_buf(&a->base, direction)
+			 : ops->map_dma_buf(&a->base, direction);
+	if (!table) {
+		int err = errno ? errno : ENOMEM;
+
+		return dmabuf_fail_ptr(err, "mapping for device %s failed: %s", a->base.dev->name,
+				       strerror(err));
+	}
+	return table;
+}
+
+static void give_back(struct attachment *a, struct dma_buf_sg_table *table,
+		      enum dma_data_direction direction, bool kept)
+{
+	if (!kept)
+		a->base.dmabuf->ops->unmap_dma_buf(&a->base, table, direction);
+}
+
+static int take_ownership(struct attachment *a, struct mapping *m)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+	int err;
+
+	if (!m->noncoherent)
+		return ownership_skip(b);
+	err = ownership_track(b);
+	if (!err)
+		err = ownership_device_begin(b, attachment_entry(a), m->direction, false);
+	return err;
+}
+
+static void record(struct attachment *a, struct mapping *m, bool kept)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+
+	m->device_owned = true;
+	m->next = a->mappings;
+	a->mappings = m;
+	if (b->base.ops->cache_sgt_mapping && !kept) {
+		a->base.sgt = m->table;
+		a->base.dir = m->direction;
+	}
+	atomic_fetch_add(&attachment_entry(a)->mapped, 1);
+	atomic_store(&attachment_entry(a)->direction, m->direction);
+	control_count(&b->control, maps, 1);
+	if (kept)
+		control_count(&b->control, cached_maps, 1);
+}
+
+/* With map_lock held. */
+static struct dma_buf_sg_table *map_locked(struct attachment *a, enum dma_data_direction direction,
+					   bool noncoherent, bool try_only)
+{
+	struct mapping *m = calloc(1, sizeof(*m));
+	bool kept;
+	int err;
+
+	if (!m)
+		return dmabuf_fail_ptr(ENOMEM, "no memory for a mapping");
+	m->direction = direction;
+	m->noncoherent = noncoherent;
+	m->table = obtain(a, direction, try_only, &kept);
+	if (!m->table) {
+		err = errno;
+		free(m);
+		errno = err;
+		return NULL;
+	}
+	err = take_ownership(a, m);
+	if (err) {
+		give_back(a, m->table, direction, kept);
+		free(m);
+		errno = -err;
+		return NULL;
+	}
+	record(a, m, kept);
+	return m->table;
+}
+
+static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
+				    enum dma_data_direction direction, unsigned int attrs,
+				    bool try_only)
+{
+	struct attachment *a = (struct attachment *)attach;
+	struct dma_buf_sg_table *table;
+	bool noncoherent;
+
+	if (map_check(attach, direction, attrs) < 0)
+		return NULL;
+	noncoherent =
+		attrs ? attrs == DMA_BUF_MAP_NONCOHERENT : attach->dev->parameters.noncoherent;
+	if (!try_only)
+		pthread_mutex_lock(&a->map_lock);
+	else if (pthread_mutex_trylock(&a->map_lock))
+		return dmabuf_fail_ptr(EBUSY, "another thread is mapping this attachment");
+	table = map_locked(a, direction, noncoherent, try_only);
+	pthread_mutex_unlock(&a->map_lock);
+	return table;
+}
+
+DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attach,
+							      enum dma_data_direction direction)
+{
+	return map(attach, direction, 0, false);
+}
+
+DMABUF_PUBLIC struct dma_buf_sg_table *
+dma_buf_map_attachment_attrs(struct dma_buf_attachment *attach, enum dma_data_direction direction,
+			     unsigned int attrs)
+{
+	return map(attach, direction, attrs, false);
+}
+
+DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_try_map_attachment(struct dma_buf_attachment *attach,
+								  enum dma_data_direction direction)
+{
+	return map(attach, direction, 0, true);
+}
+
+/*
+ * With map_lock held: the mapping of @table with @direction; of several of a kept table, one that
+ * the device owns, or not, as asked, if there is one.
+ */
+static struct mapping **find_mapping(struct attachment *a, struct dma_buf_sg_table *table,
+				     enum dma_data_direction direction, bool device_owned)
+{
+	struct mapping **at, **other = NULL;
+
+	for (at = &a->mappings; *at; at = &(*at)->next) {
+		if ((*at)->table != table || (*at)->direction != direction)
+			continue;
+		if ((*at)->device_owned == device_owned)
+			return at;
+		other = at;
+	}
+	if (!other)
+		dmabuf_fail(EINVAL,
+			    "not a table that device %s has mapped with direction %d (unmapped "
+			    "already, or mapped with another direction)",
+			    a->base.dev->name, (int)direction);
+	return other;
+}
+
+static int give_up_ownership(struct attachment *a, struct mapping *m)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+
+	if (!m->noncoherent)
+		return ownership_skip(b);
+	if (m->device_owned)
+		return ownership_device_end(b, attachment_entry(a), m->direction, false);
+	return ownership_cpu_end(b, 0, b->base.size, m->direction);
+}
+
+/* With map_lock held. The table goes even if a cache operation fails; that is reported. */
+static int unmap_locked(struct attachment *a, struct mapping **at)
+{
+	struct mapping *m = *at;
+	int err = give_up_ownership(a, m);
+
+	*at = m->next;
+	give_back(a, m->table, m->direction, m->table == a->base.sgt);
+	atomic_fetch_sub(&attachment_entry(a)->mapped, 1);
+	free(m);
+	return err;
+}
+
+DMABUF_PUBLIC int dma_buf_unmap_attachment(struct dma_buf_attachment *attach,
+					   struct dma_buf_sg_table *table,
+					   enum dma_data_direction direction)
+{
+	struct attachment *a = (struct attachment *)attach;
+	struct mapping **at;
+	int err = attachment_check(attach);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&a->map_lock);
+	at = find_mapping(a, table, direction, true);
+	err = at ? unmap_locked(a, at) : -EINVAL;
+	pthread_mutex_unlock(&a->map_lock);
+	return err;
+}
+
+void attachment_unmap_all(struct attachment *a)
+{
+	pthread_mutex_lock(&a->map_lock);
+	while (a->mappings)
+		unmap_locked(a, &a->mappings);
+	if (a->base.sgt)
+		a->base.dmabuf->ops->unmap_dma_buf(&a->base, a->base.sgt, a->base.dir);
+	a->base.sgt = NULL;
+	pthread_mutex_unlock(&a->map_lock);
+}
+
+int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
+			    enum dma_data_direction direction)
+{
+	struct attachment *a = (struct attachment *)attach;
+	int err = attachment_check(attach);
+	struct mapping *m;
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&a->map_lock);
+	for (m = a->mappings; m; m = m->next)
+		if (m->table == table && m->device_owned &&
+		    (m->direction == direction || m->direction == DMA_BIDIRECTIONAL))
+			break;
+	pthread_mutex_unlock(&a->map_lock);
+	if (m)
+		return 0;
+	return dmabuf_fail(EINVAL, "device %s has no such table mapped for direction %d",
+			   attach->dev->name, (int)direction);
+}
+
+static int to_cpu(struct attachment *a, struct mapping *m)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+	int err;
+
+	if (!m->device_owned)
+		return dmabuf_fail(EALREADY, "the CPU owns the buffer through this table already");
+	if (a->base.dev->ops->sync_sg_for_cpu)
+		a->base.dev->ops->sync_sg_for_cpu(a->base.dev, m->table, m->direction);
+	err = m->noncoherent ? ownership_device_end(b, attachment_entry(a), m->direction, true)
+			     : ownership_skip(b);
+	if (!err)
+		m->device_owned = false;
+	return err;
+}
+
+static int to_device(struct attachment *a, struct mapping *m)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+	int err;
+
+	if (m->device_owned)
+		return dmabuf_fail(EALREADY, "device %s owns the buffer through this table already",
+				   a->base.dev->name);
+	err = m->noncoherent ? ownership_device_begin(b, attachment_entry(a), m->direction, true)
+			     : ownership_skip(b);
+	if (err)
+		return err;
+	if (a->base.dev->ops->sync_sg_for_device)
+		a->base.dev->ops->sync_sg_for_device(a->base.dev, m->table, m->direction);
+	m->device_owned = true;
+	return 0;
+}
+
+static int sync_sg(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
+		   enum dma_data_direction direction, bool for_cpu)
+{
+	struct attachment *a = (struct attachment *)attach;
+	struct mapping **at;
+	int err = attachment_check(attach);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&a->map_lock);
+	at = find_mapping(a, table, direction, for_cpu);
+	if (!at)
+		err = -EINVAL;
+	else
+		err = for_cpu ? to_cpu(a, *at) : to_device(a, *at);
+	pthread_mutex_unlock(&a->map_lock);
+	return err;
+}
+
+DMABUF_PUBLIC int dma_buf_sync_sg_for_cpu(struct dma_buf_attachment *attach,
+					  struct dma_buf_sg_table *table,
+					  enum dma_data_direction direction)
+{
+	return sync_sg(attach, table, direction, true);
+}
+
+DMABUF_PUBLIC int dma_buf_sync_sg_for_device(struct dma_buf_attachment *attach,
+					     struct dma_buf_sg_table *table,
+					     enum dma_data_direction direction)
+{
+	return sync_sg(attach, table, direction, false);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hands a buffer between CPU and devices: asks coherency.h which cache operations a transition
+ * needs, has them done, and counts. As long as no mapping was ever non-coherent there is nothing to
+ * keep track of, and a transition is one load.
+ */
+#ifndef DMABUF_SRC_OWNERSHIP_H
+#define DMABUF_SRC_OWNERSHIP_H
+
+#include "buffer.h"
+
+/* A non-coherent device comes: keep track from now on. 0 or -errno with words. */
+int ownership_track(struct buffer *b);
+
+/* A transition of a coherent mapping: count the operation that it does not need. Returns 0. */
+int ownership_skip(struct buffer *b);
+
+/*
+ * The CPU begins, or ends, access to [start, start + len). A failed begin changes nothing; a failed
+ * end ends all the same.
+ */
+int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir);
+int ownership_cpu_end(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir);
+
+/*
+ * A non-coherent mapping of @entry takes the buffer over, or gives it back. @cpu: the CPU accesses
+ * the whole buffer from now on, or did so up to now (sync for cpu, sync for device). A failure
+ * changes nothing, but giving it back without @cpu succeeds even if a cache operation does not.
+ */
+int ownership_device_begin(struct buffer *b, struct shm_attachment *entry,
+			   enum dma_data_direction dir, bool cpu);
+int ownership_device_end(struct buffer *b, struct shm_attachment *entry,
+			 enum dma_data_direction dir, bool cpu);
+
+#endif

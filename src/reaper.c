@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "reaper.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "error.h"
+#include "process.h"
+#include "registry.h"
+
+#define LOOK_FIRST_MS 1
+#define LOOK_LAST_MS 50
+
+/* Guarded by the registry's lock. A forked child has the parent's value, but not its thread. */
+static uint64_t running_cookie;
+
+/* Unlinks one zombie that nobody refers to; NULL if there is none. @left: zombies remain. */
+static struct buffer *take_finished(bool *left)
+{
+	struct buffer *b, *found = NULL;
+
+	*left = false;
+	registry_lock();
+	for (b = registry_next_zombie(NULL); b && !found; b = registry_next_zombie(b)) {
+		if (client_others(&b->client))
+			*left = true;
+		else
+			found = b;
+	}
+	if (found)
+		registry_remove(found);
+	else if (!*left)
+		running_cookie = 0;
+	registry_unlock();
+	return found;
+}
+
+static void nap(int ms)
+{
+	struct timespec ts = { .tv_nsec = ms * 1000000L };
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+static void *reaper(void *arg)
+{
+	int pause = LOOK_FIRST_MS;
+	struct buffer *b;
+	bool left;
+
+	for (;;) {
+		b = take_finished(&left);
+		if (b) {
+			buffer_finish(b);
+			pause = LOOK_FIRST_MS;
+			continue;
+		}
+		if (!left)
+			return NULL;
+		nap(pause);
+		pause = pause * 2 > LOOK_LAST_MS ? LOOK_LAST_MS : pause * 2;
+	}
+}
+
+void reaper_wake(void)
+{
+	uint64_t cookie = process_cookie();
+	pthread_attr_t attr;
+	sigset_t all, saved;
+	pthread_t thread;
+	int err;
+
+	if (running_cookie == cookie)
+		return;
+	err = pthread_attr_init(&attr);
+	if (!err) {
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &saved);
+		err = pthread_create(&thread, &attr, reaper, NULL);
+		pthread_sigmask(SIG_SETMASK, &saved, NULL);
+		pthread_attr_destroy(&attr);
+	}
+	if (err)
+		dmabuf_log(DMABUF_LOG_WARNING, "no thread for a late release: %s", strerror(err));
+	else
+		running_cookie = cookie;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "registry.h"
+
+#include <unistd.h>
+
+#include "process.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static struct buffer *buffers;
+static uint64_t owner_cookie;
+
+static void close_copy(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* The child's copies would keep the parent's slots and references alive after the parent's death.
+ */
+static void forget_parent(void)
+{
+	struct buffer *b, *next;
+
+	HASH_ITER(hh, buffers, b, next) {
+		HASH_DEL(buffers, b);
+		close_copy(&b->client.fd);
+		close_copy(&b->fd);
+		if (b->storage.read_only)
+			close_copy(&b->storage.fd);
+	}
+}
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork_parent(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void after_fork_child(void)
+{
+	forget_parent();
+	owner_cookie = process_cookie();
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void registry_lock(void)
+{
+	uint64_t cookie = process_cookie();
+
+	pthread_once(&fork_once, watch_forks);
+	pthread_mutex_lock(&lock);
+	/* A child of a bare clone() ran no fork handler. */
+	if (owner_cookie != cookie) {
+		forget_parent();
+		owner_cookie = cookie;
+	}
+}
+
+void registry_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+struct buffer *registry_find(const struct buffer_key *key)
+{
+	struct buffer *b;
+
+	HASH_FIND(hh, buffers, key, sizeof(*key), b);
+	return b;
+}
+
+void registry_add(struct buffer *b)
+{
+	HASH_ADD(hh, buffers, key, sizeof(b->key), b);
+}
+
+void registry_remove(struct buffer *b)
+{
+	HASH_DEL(buffers, b);
+}
+
+struct buffer *registry_next_zombie(struct buffer *b)
+{
+	b = b ? b->hh.next : buffers;
+	while (b && !b->zombie)
+		b = b->hh.next;
+	return b;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this process has: handles by the identity of their buffer, so that one buffer is one handle,
+ * and exporter classes by name.
+ *
+ * In a forked child the tables start empty: the parent's handles stay the parent's. The child
+ * closes its copies of their descriptors, so that it does not keep the parent's places alive.
+ */
+#ifndef DMABUF_SRC_REGISTRY_H
+#define DMABUF_SRC_REGISTRY_H
+
+#include "buffer.h"
+
+void registry_lock(void);
+void registry_unlock(void);
+
+/* All of these: with the registry's lock held. */
+struct buffer *registry_find(const struct buffer_key *key);
+void registry_add(struct buffer *b);
+void registry_remove(struct buffer *b);
+
+/* Next zombie after @b, or the first for NULL. */
+struct buffer *registry_next_zombie(struct buffer *b);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A buffer in one message over a Unix socket: its descriptor and, in the split layout, the
+ * payload's.
+ */
+#include <dmabuf/share.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "buffer.h"
+#include "clock.h"
+#include "error.h"
+#include "export.h"
+
+#define SHARE_MAGIC 0x66626d64u /* "dmbf" */
+#define SHARE_MAX_FDS 2
+/* Room for more than we take, so that a sender's surplus is received and closed, not lost track of.
+ */
+#define SHARE_ROOM_FDS 16
+
+struct share_message {
+	uint32_t magic;
+	uint32_t fds;
+};
+
+struct received {
+	int fds[SHARE_ROOM_FDS];
+	unsigned int count;
+};
+
+static int wait_for(int socket, short events, uint64_t deadline)
+{
+	struct pollfd p = { .fd = socket, .events = events };
+	int n;
+
+	for (;;) {
+		n = poll(&p, 1, clock_left(deadline));
+		if (n > 0)
+			return 0;
+		if (n == 0)
+			return dmabuf_fail(ETIMEDOUT, "socket %d: the peer did not answer in time",
+					   socket);
+		if (errno != EINTR)
+			return dmabuf_fail(errno, "poll of socket %d failed", socket);
+	}
+}
+
+static int timeout_check(int timeout_ms)
+{
+	if (timeout_ms >= 0)
+		return 0;
+	return dmabuf_fail(EINVAL, "timeout of %d ms: every wait has an end", timeout_ms);
+}
+
+static ssize_t send_once(int socket, const struct share_message *m, size_t done, const int *fds)
+{
+	struct iovec iov = { .iov_base = (char *)m + done, .iov_len = sizeof(*m) - done };
+	union {
+		char space[CMSG_SPACE(SHARE_MAX_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (!done) {
+		memset(&control, 0, sizeof(control));
+		msg.msg_control = control.space;
+		msg.msg_controllen = CMSG_SPACE(m->fds * sizeof(int));
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(m->fds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, m->fds * sizeof(int));
+	}
+	return sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* On a stream socket the eight bytes may go in parts; the descriptors go with the first. */
+static int send_all(int socket, const struct share_message *m, const int *fds, uint64_t deadline)
+{
+	size_t done = 0;
+	ssize_t n;
+	int err;
+
+	while (done < sizeof(*m)) {
+		n = send_once(socket, m, done, fds);
+		if (n > 0) {
+			done += (size_t)n;
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			return dmabuf_fail(errno, "sending a buffer on socket %d failed: %s",
+					   socket, strerror(errno));
+		err = wait_for(socket, POLLOUT, deadline);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+DMABUF_PUBLIC int dma_buf_send(int socket, struct dma_buf *dmabuf, int timeout_ms)
+{
+	struct share_message m = { .magic = SHARE_MAGIC, .fds = 1 };
+	struct buffer *b = to_buffer(dmabuf);
+	int fds[SHARE_MAX_FDS];
+	int err = buffer_check(dmabuf);
+
+	if (!err)
+		err = timeout_check(timeout_ms);
+	if (err)
+		return err;
+	atomic_store(&b->escaped, true);
+	fds[0] = b->fd;
+	if (b->storage.read_only)
+		fds[m.fds++] = b->storage.fd;
+	return send_all(socket, &m, fds, clock_ms() + (uint64_t)timeout_ms);
+}
+
+static void collect(struct msghdr *msg, struct received *r)
+{
+	struct cmsghdr *c;
+	size_t n, i;
+	int fd;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (r->count < SHARE_ROOM_FDS)
+				r->fds[r->count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+static int recv_once(int socket, struct share_message *m, size_t *done, struct received *r)
+{
+	struct iovec iov = { .iov_base = (char *)m + *done, .iov_len = sizeof(*m) - *done };
+	union {
+		char space[CMSG_SPACE(SHARE_ROOM_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.space,
+			      .msg_controllen = sizeof(control.space) };
+	ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return -errno;
+	collect(&msg, r);
+	if (n == 0)
+		return dmabuf_fail(EPIPE, "socket %d: the peer closed it", socket);
+	if (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
+		return dmabuf_fail(
+			EPROTO,
+			"socket %d: the message does not fit one buffer (or no descriptor "
+			"is left here)",
+			socket);
+	*done += (size_t)n;
+	return 0;
+}
+
+static int recv_all(int socket, struct share_message *m, struct received *r, uint64_t deadline)
+{
+	size_t done = 0;
+	int err;
+
+	while (done < sizeof(*m)) {
+		err = recv_once(socket, m, &done, r);
+		if (!err || err == -EINTR)
+			continue;
+		if (err == -EAGAIN || err == -EWOULDBLOCK)
+			err = wait_for(socket, POLLIN, deadline);
+		else if (err != -EPIPE && err != -EPROTO)
+			err = dmabuf_fail(-err, "receiving on socket %d failed: %s", socket,
+					  strerror(-err));
+		if (err)
+			return err;
+	}
+	if (m->magic != SHARE_MAGIC || !r->count || r->count > SHARE_MAX_FDS || m->fds != r->count)
+		return dmabuf_fail(EPROTO, "socket %d: not a message of dma_buf_send()", socket);
+	return 0;
+}
+
+DMABUF_PUBLIC struct dma_buf *dma_buf_recv(int socket, int timeout_ms)
+{
+	struct received r = { .count = 0 };
+	struct share_message m = { 0 };
+	struct dma_buf *dmabuf = NULL;
+	int err = timeout_check(timeout_ms);
+	unsigned int i;
+
+	if (!err)
+		err = recv_all(socket, &m, &r, clock_ms() + (uint64_t)timeout_ms);
+	if (!err)
+		dmabuf = dma_buf_get_split(r.fds[0], r.count > 1 ? r.fds[1] : -1);
+	if (!err && !dmabuf)
+		err = -errno;
+	for (i = 0; i < r.count; i++)
+		close(r.fds[i]);
+	if (err)
+		errno = -err;
+	return dmabuf;
+}

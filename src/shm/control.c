@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+#include "shm/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "text.h"
+
+#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define SEALS_REFUSED (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
+size_t page_size(void)
+{
+	static _Atomic(size_t) size;
+	size_t known = atomic_load_explicit(&size, memory_order_relaxed);
+
+	if (!known) {
+		known = (size_t)sysconf(_SC_PAGESIZE);
+		atomic_store_explicit(&size, known, memory_order_relaxed);
+	}
+	return known;
+}
+
+size_t page_round_up(size_t size)
+{
+	size_t page = page_size();
+
+	return (size + page - 1) & ~(page - 1);
+}
+
+size_t control_size(void)
+{
+	return page_round_up(SHM_CONTROL_SIZE);
+}
+
+static int not_a_memfd(int fd)
+{
+	char path[64], target[64];
+	ssize_t len;
+
+	if (errno == EBADF)
+		return dmabuf_fail(EBADF, "descriptor %d is not open", fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len > 0) {
+		target[len] = '\0';
+		if (!strncmp(target, "/dmabuf:", 8) || !strncmp(target, "anon_inode:dmabuf", 17))
+			return dmabuf_fail(EOPNOTSUPP,
+					   "descriptor %d is a kernel dma-buf, which this version "
+					   "cannot adopt",
+					   fd);
+	}
+	return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf (not a memfd)", fd);
+}
+
+int control_check_fd(int fd, struct stat *st)
+{
+	struct statfs fs;
+	int seals;
+
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0)
+		return not_a_memfd(fd);
+	if ((seals & SEALS_NEEDED) != SEALS_NEEDED)
+		return dmabuf_fail(EINVAL,
+				   "descriptor %d is not a dma-buf: its size is not sealed (seals "
+				   "0x%x, needs 0x%x)",
+				   fd, (unsigned int)seals, SEALS_NEEDED);
+	if (seals & SEALS_REFUSED)
+		return dmabuf_fail(EINVAL,
+				   "descriptor %d is sealed against writing, so it holds no shared "
+				   "state; a payload descriptor goes to dma_buf_get_split()",
+				   fd);
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+		return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf: not ordinary memory",
+				   fd);
+	if (fstat(fd, st) < 0)
+		return dmabuf_fail(errno, "fstat of descriptor %d failed", fd);
+	if (st->st_size < (off_t)control_size() || st->st_size % (off_t)page_size() ||
+	    (uint64_t)st->st_size > DMA_BUF_MAX_SIZE + control_size())
+		return dmabuf_fail(EINVAL,
+				   "descriptor %d is not a dma-buf: %jd bytes cannot hold a buffer",
+				   fd, (intmax_t)st->st_size);
+	return 0;
+}
+
+int control_map(struct control *c, int fd, size_t file_size, bool whole, bool writable)
+{
+	size_t length = whole ? file_size : control_size();
+	int prot = PROT_READ | (writable ? PROT_WRITE : 0);
+	char *base, *end;
+
+	base = mmap(NULL, length, prot, MAP_SHARED, fd, (off_t)(file_size - length));
+	if (base == MAP_FAILED)
+		return dmabuf_fail(errno, "mapping %zu bytes of descriptor %d failed", length, fd);
+	end = base + length;
+	c->base = base;
+	c->length = length;
+	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
+	c->attachments = (struct shm_attachment *)(end - SHM_CONTROL_SIZE);
+	return 0;
+}
+
+void control_unmap(struct control *c)
+{
+	if (c->base)
+		munmap(c->base, c->length);
+	memset(c, 0, sizeof(*c));
+}
+
+void control_format(struct control *c, const struct control_facts *facts)
+{
+	struct shm_header *h = c->header;
+
+	h->version = SHM_VERSION;
+	h->flags = facts->flags;
+	h->size = facts->size;
+	h->payload_dev = facts->payload_dev;
+	h->payload_ino = facts->payload_ino;
+	h->exporter_generation = facts->exporter_generation;
+	memcpy(h->exp_name, facts->exp_name, sizeof(h->exp_name));
+	coherency_init(&h->coherency);
+	atomic_store_explicit(&h->magic, SHM_MAGIC, memory_order_release);
+}
+
+int control_read(const struct control *c, size_t file_size, struct control_facts *facts)
+{
+	const struct shm_header *h = c->header;
+	struct control_facts copy;
+	uint32_t version;
+	size_t expected;
+
+	if (atomic_load_explicit(&h->magic, memory_order_acquire) != SHM_MAGIC)
+		return dmabuf_fail(EINVAL, "not a dma-buf: no control block in its last page");
+	version = *(volatile const uint32_t *)&h->version;
+	if (version != SHM_VERSION)
+		return dmabuf_fail(EPROTO,
+				   "the buffer's control block has layout %u, this library speaks "
+				   "%u: use one version on both sides",
+				   version, SHM_VERSION);
+	copy.size = *(volatile const uint64_t *)&h->size;
+	copy.flags = *(volatile const uint32_t *)&h->flags;
+	copy.exporter_generation = *(volatile const uint32_t *)&h->exporter_generation;
+	copy.payload_dev = *(volatile const uint64_t *)&h->payload_dev;
+	copy.payload_ino = *(volatile const uint64_t *)&h->payload_ino;
+	text_copy_untrusted(copy.exp_name, sizeof(copy.exp_name), h->exp_name, sizeof(h->exp_name));
+
+	if (!copy.size || copy.size > DMA_BUF_MAX_SIZE)
+		return dmabuf_fail(EINVAL, "control block: size %" PRIu64 " is out of range",
+				   copy.size);
+	if (copy.flags & ~SHM_FLAGS)
+		return dmabuf_fail(EINVAL, "control block: unknown flags 0x%x", copy.flags);
+	expected = control_size();
+	if (!(copy.flags & SHM_SPLIT))
+		expected += page_round_up(copy.size);
+	if (expected != file_size)
+		return dmabuf_fail(
+			EINVAL, "control block: size %" PRIu64 " does not fit a file of %zu bytes",
+			copy.size, file_size);
+	*facts = copy;
+	return 0;
+}
+
+int control_intact(const struct control *c)
+{
+	if (atomic_load_explicit(&c->header->magic, memory_order_acquire) == SHM_MAGIC)
+		return 0;
+	return dmabuf_fail(EIO,
+			   "the buffer is spoilt: a holder wiped its control block; drop it and "
+			   "take a fresh one");
+}
+
+void control_get_name(const struct control *c, char *name)
+{
+	uint64_t words[DMA_BUF_NAME_LEN / 8];
+	unsigned int i;
+
+	for (i = 0; i < DMA_BUF_NAME_LEN / 8; i++)
+		words[i] = atomic_load_explicit(&c->header->name[i], memory_order_relaxed);
+	text_copy_untrusted(name, DMA_BUF_NAME_LEN, (const char *)words, sizeof(words));
+}
+
+void control_set_name(struct control *c, const char *name)
+{
+	uint64_t words[DMA_BUF_NAME_LEN / 8];
+	unsigned int i;
+
+	text_copy((char *)words, sizeof(words), name);
+	for (i = 0; i < DMA_BUF_NAME_LEN / 8; i++)
+		atomic_store_explicit(&c->header->name[i], words[i], memory_order_relaxed);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * DOC: control block
+ *
+ * The shared half of a buffer, at the end of its memfd:
+ *
+ *	compact:  | payload ... | attachments | header |	one memfd, payload at offset 0
+ *	split:                  | attachments | header |	payload in a memfd of its own
+ *
+ * The header is the file's last 4096 bytes, so it is found without knowing the payload's size. No
+ * pointers are in here, and nothing in here is trusted: every reader checks a private copy.
+ * SHM_VERSION changes with every change of this layout.
+ */
+#ifndef DMABUF_SHM_LAYOUT_H
+#define DMABUF_SHM_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <dmabuf/dma-buf.h>
+
+#include "coherency.h"
+
+#define SHM_MAGIC 0x3130667562616d64ull /* "dmabuf01" */
+#define SHM_VERSION 1
+#define SHM_HEADER_SIZE 4096
+
+/* shm_header.flags */
+#define SHM_SPLIT 1u
+#define SHM_READ_ONLY 2u
+#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY)
+
+/*
+ * Lock bytes, far behind any file's end. A holder keeps a write lock on the byte of its slot, every
+ * published descriptor a read lock on the first byte; both through open file descriptions, so the
+ * kernel drops them when the last descriptor is closed or the last thread of the process is gone.
+ */
+#define SHM_LOCK_PUBLISHED ((int64_t)1 << 60)
+#define SHM_LOCK_SLOT(slot) (SHM_LOCK_PUBLISHED + 1 + (int64_t)(slot))
+
+enum shm_client_state {
+	SHM_CLIENT_FREE = 0,
+	SHM_CLIENT_LIVE = 1,
+};
+
+/* One process's handle. Whoever holds the lock byte owns the slot, whatever state says. */
+struct shm_client {
+	_Atomic(uint32_t) state;
+	_Atomic(uint32_t) generation;
+	_Atomic(uint32_t) pid;	       /* in its own PID namespace; for display only */
+	_Atomic(uint32_t) cpu_writers; /* open write brackets counted in coherency.cpu_writers */
+	char label[DMA_BUF_NAME_LEN];
+};
+
+/* One device at the buffer. owner is 0 while free, else slot + 1 and the slot's generation. */
+struct shm_attachment {
+	_Atomic(uint64_t) owner;
+	_Atomic(uint32_t) mapped;
+	_Atomic(uint32_t) direction;
+	_Atomic(uint32_t) device_readers; /* counted in coherency.device_readers */
+	_Atomic(uint32_t) device_writers;
+	char device[DMA_BUF_DEVICE_NAME_LEN];
+	uint64_t max_segment_size;
+	uint64_t max_segment_count;
+	uint64_t segment_boundary_mask;
+	uint64_t dma_mask;
+	uint64_t address_alignment;
+	uint64_t length_granularity;
+	uint64_t noncoherent;
+	uint64_t pad[2];
+};
+
+struct shm_counters {
+	_Atomic(uint64_t) cpu_access;
+	_Atomic(uint64_t) maps;
+	_Atomic(uint64_t) cached_maps;
+	_Atomic(uint64_t) sync_needed;
+	_Atomic(uint64_t) sync_done;
+	_Atomic(uint64_t) sync_skipped;
+	_Atomic(uint64_t) recovered;
+	_Atomic(uint64_t) pad;
+};
+
+/* Held for moments by living clients only, see lock.h. */
+struct shm_lock {
+	_Atomic(uint32_t) word;
+};
+
+struct shm_header {
+	_Atomic(uint64_t) magic;
+	uint32_t version;
+	uint32_t flags;
+	uint64_t size; /* payload bytes */
+	uint64_t payload_dev;
+	uint64_t payload_ino;
+	uint32_t exporter_generation; /* of slot 0 while the exporter has it */
+	_Atomic(uint32_t) tracked;    /* a non-coherent mapping was made: coherency is kept */
+	char exp_name[DMA_BUF_NAME_LEN];
+	_Atomic(uint64_t) name[DMA_BUF_NAME_LEN / 8];
+	struct shm_counters counters __attribute__((aligned(64)));
+	struct shm_lock list_lock __attribute__((aligned(64)));
+	struct shm_lock coherency_lock;
+	struct coherency_state coherency __attribute__((aligned(64)));
+	struct shm_client clients[DMA_BUF_MAX_CLIENTS] __attribute__((aligned(64)));
+};
+
+_Static_assert(sizeof(struct shm_header) <= SHM_HEADER_SIZE, "the header is one page");
+_Static_assert(sizeof(struct shm_attachment) == 128, "two cache lines");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "shared atomics");
+
+#define SHM_CONTROL_SIZE (SHM_HEADER_SIZE + DMA_BUF_MAX_ATTACHMENTS * sizeof(struct shm_attachment))
+
+#endif

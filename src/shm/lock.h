@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lock in shared memory for short internal sections. The owner is named by slot, so a dead owner
+ * is found through its slot's lock byte and broken; a living one that does not move is waited for
+ * until the deadline, and then named. Threads of one process share a slot: the caller serialises
+ * them with a mutex first.
+ */
+#ifndef DMABUF_SHM_LOCK_H
+#define DMABUF_SHM_LOCK_H
+
+#include "shm/client.h"
+
+/* How long a living holder is waited for. */
+#define LOCK_TIMEOUT_MS 5000
+
+/* 0; -ETIMEDOUT with words that name the holder; -EIO if the control block was wiped. */
+int lock_take(struct shm_lock *lock, struct client *client, struct control *c, const char *what);
+void lock_release(struct shm_lock *lock, struct client *client);
+
+/* Free the lock if it names @slot, whose client is known to be dead or is the caller itself. */
+void lock_break(struct shm_lock *lock, uint32_t slot);
+
+#endif

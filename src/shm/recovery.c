@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "shm/recovery.h"
+
+#include "error.h"
+#include "shm/lock.h"
+
+#define OWNER_SLOT(owner) (((uint32_t)(owner)) - 1)
+
+static uint32_t believed(uint32_t count)
+{
+	return count > RECOVERY_MAX_COUNT ? RECOVERY_MAX_COUNT : count;
+}
+
+static bool belongs_to(const struct shm_attachment *a, uint32_t slot)
+{
+	uint64_t owner = atomic_load(&a->owner);
+
+	return owner && OWNER_SLOT(owner) == slot;
+}
+
+static void end_device(struct coherency_state *s, uint64_t size, struct shm_attachment *a)
+{
+	struct coherency_plan plan;
+	uint32_t n;
+
+	for (n = believed(atomic_exchange(&a->device_readers, 0)); n; n--)
+		coherency_device_end(s, size, COHERENCY_READ, &plan);
+	for (n = believed(atomic_exchange(&a->device_writers, 0)); n; n--)
+		coherency_device_end(s, size, COHERENCY_WRITE, &plan);
+}
+
+/*
+ * Nobody says what a dead process wrote last: its devices' buffers count as written by them, its
+ * open CPU brackets as dirty everywhere. No cache operation is due until somebody's next access.
+ */
+static int abandon_ownership(struct client *client, struct control *c, uint32_t slot)
+{
+	struct shm_header *h = c->header;
+	uint64_t size = *(volatile uint64_t *)&h->size;
+	struct coherency_state s;
+	uint32_t writers;
+	unsigned int i;
+	int err;
+
+	err = lock_take(&h->coherency_lock, client, c, "the buffer's coherency state");
+	if (err)
+		return err;
+	s = h->coherency;
+	coherency_sanitize(&s, size, RECOVERY_MAX_COUNT * DMA_BUF_MAX_ATTACHMENTS);
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++)
+		if (belongs_to(&c->attachments[i], slot))
+			end_device(&s, size, &c->attachments[i]);
+	writers = believed(atomic_exchange(&h->clients[slot].cpu_writers, 0));
+	if (writers) {
+		s.cpu_writers -= writers < s.cpu_writers ? writers : s.cpu_writers;
+		coherency_assume_dirty(&s, size);
+	}
+	h->coherency = s;
+	lock_release(&h->coherency_lock, client);
+	return 0;
+}
+
+int recovery_clean(struct client *client, struct control *c, uint32_t slot)
+{
+	struct shm_header *h = c->header;
+	unsigned int i;
+	int err;
+
+	lock_break(&h->list_lock, slot);
+	lock_break(&h->coherency_lock, slot);
+	if (atomic_load(&h->tracked)) {
+		err = abandon_ownership(client, c, slot);
+		if (err)
+			return err;
+	}
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++)
+		if (belongs_to(&c->attachments[i], slot))
+			atomic_store(&c->attachments[i].owner, 0);
+	atomic_store(&h->clients[slot].state, SHM_CLIENT_FREE);
+	control_count(c, recovered, 1);
+	dmabuf_log(DMABUF_LOG_WARNING, "cleaned up after a dead holder in slot %u", slot);
+	return 0;
+}
+
+bool recovery_try(struct client *client, struct control *c, uint32_t slot)
+{
+	bool cleaned = false;
+
+	if (slot == client->slot || slot >= DMA_BUF_MAX_CLIENTS)
+		return false;
+	if (client_lock_slot(client, slot) < 0)
+		return false;
+	if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
+		cleaned = recovery_clean(client, c, slot) == 0;
+	client_unlock_slot(client, slot);
+	return cleaned;
+}
+
+void recovery_sweep(struct client *client, struct control *c)
+{
+	uint32_t slot;
+
+	for (slot = 0; slot < DMA_BUF_MAX_CLIENTS; slot++)
+		if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
+			recovery_try(client, c, slot);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * DOC: storage
+ *
+ * Where a buffer's bytes are, behind one interface. The compact layout keeps them in the buffer's
+ * own memfd; the split layout in a descriptor of their own, which is how read-only shares work and
+ * how heaps and kernel dma-bufs will.
+ *
+ * The kept mapping is made once and stays until the handle goes (mission row B4).
+ */
+#ifndef DMABUF_SRC_STORAGE_H
+#define DMABUF_SRC_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/control.h"
+
+struct storage;
+
+struct storage_ops {
+	const char *name;
+	/* A new mapping of page-aligned [offset, offset + length). NULL with errno and words. */
+	void *(*map)(struct storage *s, size_t offset, size_t length, int prot);
+	/* Make the kept mapping, if there is none yet. 0 or -errno with words. */
+	int (*keep)(struct storage *s);
+	/* Undo keep() and close what belongs to the storage. */
+	void (*drop)(struct storage *s);
+};
+
+struct storage {
+	const struct storage_ops *ops;
+	int fd;		 /* the payload's descriptor; compact: borrowed from the handle */
+	size_t size;	 /* payload bytes */
+	void *kept;	 /* the kept mapping, NULL before keep() */
+	bool read_only;	 /* the share is read-only */
+	bool may_write;	 /* this process may write through the kept mapping */
+	uint64_t device; /* what fstat says of fd */
+	uint64_t inode;
+};
+
+/* Payload and control block are one mapping already. */
+void storage_compact(struct storage *s, int fd, const struct control *c, size_t size);
+
+/* Fresh memory that only this process can ever write, through the kept mapping. */
+int storage_create_read_only(struct storage *s, size_t size);
+
+/*
+ * Take a payload descriptor from outside (duplicated; the caller's stays its own) and check that
+ * its bytes cannot be changed by anybody who merely holds it, nor taken away. -EINVAL with words.
+ */
+int storage_adopt_read_only(struct storage *s, int fd, const struct control_facts *facts);
+
+#endif
