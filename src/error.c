@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 0))) static int vfail(int err, const char *form
 	return -err;
 }
 
-int dmabuf_fail(int err, const char *format, ...)
+int(dmabuf_fail)(int err, const char *format, ...)
 {
 	va_list args;
 

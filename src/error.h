@@ -10,6 +10,17 @@
  */
 int dmabuf_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* The analyzer does not look into other files; without this it follows failures as successes. */
+static inline int dmabuf_negative(int ret)
+{
+	if (ret >= 0)
+		__builtin_unreachable();
+	return ret;
+}
+#define dmabuf_fail(...) dmabuf_negative((dmabuf_fail)(__VA_ARGS__))
+#endif
+
 /* The same for functions that return a pointer: returns NULL with errno set. */
 void *dmabuf_fail_ptr(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
