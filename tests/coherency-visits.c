@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "coherency-visits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+
+struct origin {
+	uint32_t parent;
+	char action[VISITS_ACTION_LEN];
+};
+
+/* Open addressing; a bucket holds an index plus one, 0 is free. Never more than half full. */
+static uint8_t *states;
+static struct origin *origins;
+static uint32_t *buckets;
+static uint32_t count, room, bucket_mask;
+static uint32_t next, current;
+static size_t size;
+
+static uint64_t hash(const uint8_t *state)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < size; i++)
+		h = (h ^ state[i]) * 0x100000001b3u;
+	return h ^ (h >> 29);
+}
+
+/* Its bucket, or the free one where it belongs. */
+static uint32_t *find(const uint8_t *state)
+{
+	uint64_t h = hash(state);
+
+	while (buckets[h & bucket_mask] &&
+	       memcmp(states + (buckets[h & bucket_mask] - 1) * size, state, size))
+		h++;
+	return &buckets[h & bucket_mask];
+}
+
+static void make_room(uint32_t wanted)
+{
+	room = wanted;
+	bucket_mask = 2 * room - 1;
+	free(buckets);
+	states = realloc(states, room * size);
+	origins = realloc(origins, room * sizeof(*origins));
+	buckets = calloc((size_t)bucket_mask + 1, sizeof(*buckets));
+	ASSERT(states && origins && buckets);
+	for (uint32_t i = 0; i < count; i++)
+		*find(states + i * size) = i + 1;
+}
+
+void visits_start(size_t state_size, const void *first)
+{
+	size = state_size;
+	count = next = current = 0;
+	make_room(1u << 16);
+	visits_add(first, "start");
+}
+
+void visits_add(const void *state, const char *action)
+{
+	uint32_t *bucket = find(state);
+
+	if (*bucket)
+		return;
+	if (count == room) {
+		make_room(2 * room);
+		bucket = find(state);
+	}
+	memcpy(states + count * size, state, size);
+	origins[count].parent = current;
+	snprintf(origins[count].action, VISITS_ACTION_LEN, "%s", action);
+	*bucket = ++count;
+}
+
+bool visits_next(void *state)
+{
+	if (next == count)
+		return false;
+	current = next++;
+	memcpy(state, states + current * size, size);
+	return true;
+}
+
+static void print_history(uint32_t at)
+{
+	if (origins[at].parent != at)
+		print_history(origins[at].parent);
+	test_note("  %s", origins[at].action);
+}
+
+void visits_print_history(void)
+{
+	print_history(current);
+}
+
+uint32_t visits_stop(void)
+{
+	free(states);
+	free(origins);
+	free(buckets);
+	states = NULL;
+	origins = NULL;
+	buckets = NULL;
+	return count;
+}
