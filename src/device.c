@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "export.h"
+#include "options.h"
 #include "text.h"
 
 static const struct dma_buf_map_ops virtual_ops;
@@ -38,8 +39,6 @@ int device_parameters_check(const struct dma_buf_device_parameters *p)
 {
 	uint64_t boundary = p->segment_boundary_mask;
 
-	if (p->size != sizeof(*p))
-		return senseless("size", p->size, "not a size this library knows");
 	if (!is_mask(boundary))
 		return senseless("segment_boundary_mask", boundary, "must be 2^n - 1");
 	if (!is_mask(p->dma_mask))
@@ -66,28 +65,39 @@ int device_parameters_check(const struct dma_buf_device_parameters *p)
 	return 0;
 }
 
+static int info_take(struct dma_buf_device_info *known, struct dma_buf_device_parameters *limits,
+		     const struct dma_buf_device_info *info)
+{
+	int err;
+
+	memset(limits, 0, sizeof(*limits));
+	err = options_take(known, sizeof(*known), info, sizeof(*known), "device info");
+	if (!err)
+		err = text_check(known->name, DMA_BUF_DEVICE_NAME_LEN, false, "device name");
+	if (!err && known->parameters)
+		err = options_take(limits, sizeof(*limits), known->parameters, sizeof(*limits),
+				   "device parameters");
+	limits->size = sizeof(*limits);
+	return err ? err : device_parameters_check(limits);
+}
+
 DMABUF_PUBLIC struct dma_buf_device *dma_buf_device_create(const struct dma_buf_device_info *info)
 {
+	struct dma_buf_device_parameters limits;
+	struct dma_buf_device_info known;
 	struct dma_buf_device *dev;
 
-	if (!info || info->size != sizeof(*info))
-		return dmabuf_fail_ptr(EINVAL, "device info: size must be %zu", sizeof(*info));
-	if (text_check(info->name, DMA_BUF_DEVICE_NAME_LEN, false, "device name") < 0)
+	if (info_take(&known, &limits, info) < 0)
 		return NULL;
-	if (info->parameters && device_parameters_check(info->parameters) < 0)
-		return NULL;
-
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
-		return dmabuf_fail_ptr(ENOMEM, "no memory for device %s", info->name);
+		return dmabuf_fail_ptr(ENOMEM, "no memory for device %s", known.name);
 	atomic_init(&dev->refs, 1);
-	text_copy(dev->name, sizeof(dev->name), info->name);
-	if (info->parameters)
-		dev->parameters = *info->parameters;
-	dev->parameters.size = sizeof(dev->parameters);
-	dev->ops = info->ops ? info->ops : &virtual_ops;
-	dev->priv = info->priv;
-	dev->release = info->release;
+	text_copy(dev->name, sizeof(dev->name), known.name);
+	dev->parameters = limits;
+	dev->ops = known.ops ? known.ops : &virtual_ops;
+	dev->priv = known.priv;
+	dev->release = known.release;
 	return dev;
 }
 

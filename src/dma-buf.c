@@ -17,6 +17,7 @@
 #include "export.h"
 #include "exporter.h"
 #include "memfd.h"
+#include "options.h"
 #include "process.h"
 #include "reaper.h"
 #include "registry.h"
@@ -114,11 +115,6 @@ static int info_check(const struct dma_buf_export_info *info)
 {
 	int mode, err;
 
-	if (!info || info->struct_size != sizeof(*info))
-		return dmabuf_fail(EINVAL,
-				   "export info: struct_size must be %zu; declare it with "
-				   "DEFINE_DMA_BUF_EXPORT_INFO()",
-				   sizeof(*info));
 	if (!info->priv)
 		return dmabuf_fail(EINVAL, "export info: priv is mandatory");
 	err = exporter_check_ops(info->ops);
@@ -238,11 +234,14 @@ static struct buffer *export_buffer(const struct dma_buf_export_info *info, cons
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_export(const struct dma_buf_export_info *info)
 {
+	struct dma_buf_export_info known;
 	struct buffer *b;
 
-	if (info_check(info) < 0)
+	if (options_take(&known, sizeof(known), info, sizeof(known), "export info") < 0)
 		return NULL;
-	b = export_buffer(info, NULL);
+	if (info_check(&known) < 0)
+		return NULL;
+	b = export_buffer(&known, NULL);
 	return b ? &b->base : NULL;
 }
 

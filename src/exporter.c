@@ -8,6 +8,7 @@
 #include "buffer.h"
 #include "error.h"
 #include "export.h"
+#include "options.h"
 #include "text.h"
 
 struct exporter_class {
@@ -58,20 +59,21 @@ int exporter_check_ops(const struct dma_buf_ops *ops)
 DMABUF_PUBLIC int dma_buf_register_exporter(const struct dma_buf_exporter *exporter)
 {
 	struct exporter_class *class, *known;
+	struct dma_buf_exporter info;
 	int err;
 
-	if (!exporter || exporter->size != sizeof(*exporter))
-		return dmabuf_fail(EINVAL, "exporter: size must be %zu", sizeof(*exporter));
-	err = text_check(exporter->name, DMA_BUF_NAME_LEN, false, "exporter name");
+	err = options_take(&info, sizeof(info), exporter, sizeof(info), "exporter");
 	if (!err)
-		err = exporter_check_ops(exporter->ops);
+		err = text_check(info.name, DMA_BUF_NAME_LEN, false, "exporter name");
+	if (!err)
+		err = exporter_check_ops(info.ops);
 	if (err)
 		return err;
 	class = calloc(1, sizeof(*class));
 	if (!class)
-		return dmabuf_fail(ENOMEM, "no memory for exporter %s", exporter->name);
-	text_copy(class->name, sizeof(class->name), exporter->name);
-	class->info = *exporter;
+		return dmabuf_fail(ENOMEM, "no memory for exporter %s", info.name);
+	text_copy(class->name, sizeof(class->name), info.name);
+	class->info = info;
 
 	pthread_mutex_lock(&lock);
 	HASH_FIND_STR(classes, class->name, known);

@@ -61,7 +61,27 @@ TEST(F1_parameters_of_an_unknown_size_are_refused)
 {
 	REFUSED(size, p.size = 0);
 	REFUSED(size, p.size = sizeof(p) - 1);
-	REFUSED(size, p.size = sizeof(p) + 8);
+	REFUSED(size, p.size = SIZE_MAX);
+}
+
+/* A program built against a newer header may say more, if it says nothing that is not known here. */
+TEST(F1_larger_parameters_are_taken_if_the_rest_is_zero)
+{
+	struct {
+		struct dma_buf_device_parameters known;
+		uint64_t newer;
+	} larger = { .known = parameters() };
+	struct dma_buf_device *dev;
+
+	larger.known.size = sizeof(larger);
+	larger.known.max_segment_size = 4096;
+	dev = create("disk", &larger.known);
+	ASSERT(dev);
+	ASSERT_EQ(dma_buf_device_get_parameters(dev)->max_segment_size, 4096);
+	ASSERT_EQ(dma_buf_device_get_parameters(dev)->size, sizeof(larger.known));
+	dma_buf_device_put(dev);
+	larger.newer = 1;
+	refused(&larger.known, "older than the program");
 }
 
 TEST(F1_masks_that_are_not_masks_are_refused)
