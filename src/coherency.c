@@ -87,7 +87,7 @@ void coherency_set_remove(struct coherency_set *set, uint64_t start, uint64_t en
 
 bool coherency_set_overlaps(const struct coherency_set *set, uint64_t start, uint64_t end)
 {
-	for (uint32_t i = 0; i < set->count; i++) {
+	for (uint32_t i = 0; i < set->count && start < end; i++) {
 		if (set->range[i].start < end && start < set->range[i].end)
 			return true;
 	}
