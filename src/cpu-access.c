@@ -65,6 +65,8 @@ static int bracket_open(struct buffer *b, const struct bracket *bracket)
 	if (!err)
 		b->brackets[b->bracket_count++] = *bracket;
 	pthread_mutex_unlock(&b->access_lock);
+	if (!err)
+		ownership_count_writer(b, bracket->direction, 1);
 	return err;
 }
 
@@ -83,8 +85,10 @@ static int bracket_close(struct buffer *b, const struct bracket *bracket)
 		}
 	}
 	pthread_mutex_unlock(&b->access_lock);
-	if (i)
+	if (i) {
+		ownership_count_writer(b, bracket->direction, -1);
 		return 0;
+	}
 	return dmabuf_fail(EINVAL,
 			   "end of CPU access to [%zu, +%zu), direction %d, that was never begun",
 			   bracket->start, bracket->len, (int)bracket->direction);

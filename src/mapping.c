@@ -218,6 +218,8 @@ static int give_up_ownership(struct attachment *a, struct mapping *m)
 		return ownership_skip(b);
 	if (m->device_owned)
 		return ownership_device_end(b, attachment_entry(a), m->direction, false);
+	/* Between sync for cpu and sync for device the CPU's access is open. */
+	ownership_count_writer(b, m->direction, -1);
 	return ownership_cpu_end(b, 0, b->base.size, m->direction);
 }
 

@@ -8,7 +8,9 @@
 #include "coherency.h"
 #include "error.h"
 #include "shm/lock.h"
-#include "shm/recovery.h"
+
+/* Most mappings or accesses that one entry's counter is believed. */
+#define BELIEVED_MAX 1024
 
 /* One transition: the private copy that is worked on, and what it asks for. */
 struct transition {
@@ -36,16 +38,41 @@ static bool tracked(const struct buffer *b)
 	return atomic_load_explicit(&b->control.header->tracked, memory_order_acquire);
 }
 
-/* Memory maintenance is by whole lines; the last one may reach past the payload, not past its page.
- */
 static uint64_t line_down(uint64_t byte)
 {
 	return byte & ~(uint64_t)(cache_line_size() - 1);
 }
 
-static uint64_t line_up(uint64_t byte)
+static uint32_t believed(uint32_t count)
 {
-	return line_down(byte + cache_line_size() - 1);
+	return count > BELIEVED_MAX ? BELIEVED_MAX : count;
+}
+
+/*
+ * The counts are not kept in the shared state but added up from what each client says of itself, so
+ * that a death or a scribble is forgotten with the slot or entry that it happened in. Too high a
+ * count costs a write-back, nothing else.
+ */
+static void count_owners(struct buffer *b, struct coherency_state *state)
+{
+	const struct shm_header *h = b->control.header;
+	uint32_t readers = 0, writers = 0, cpu_writers = 0;
+	unsigned int i;
+
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
+		const struct shm_attachment *a = &b->control.attachments[i];
+
+		if (!atomic_load(&a->owner))
+			continue;
+		readers += believed(atomic_load(&a->device_readers));
+		writers += believed(atomic_load(&a->device_writers));
+	}
+	for (i = 0; i < DMA_BUF_MAX_CLIENTS; i++)
+		if (atomic_load(&h->clients[i].state) != SHM_CLIENT_FREE)
+			cpu_writers += believed(atomic_load(&h->clients[i].cpu_writers));
+	state->device_readers = readers;
+	state->device_writers = writers;
+	state->cpu_writers = cpu_writers;
 }
 
 static int transition_begin(struct transition *t, struct buffer *b)
@@ -64,9 +91,10 @@ static int transition_begin(struct transition *t, struct buffer *b)
 		return err;
 	}
 	t->b = b;
-	t->size = line_up(b->base.size);
+	t->size = control_whole_lines(b->base.size);
 	t->state = h->coherency;
-	if (!coherency_sanitize(&t->state, t->size, RECOVERY_MAX_COUNT * DMA_BUF_MAX_ATTACHMENTS))
+	count_owners(b, &t->state);
+	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
 		dmabuf_log(
 			DMABUF_LOG_WARNING,
 			"the buffer's coherency state made no sense; everything counts as dirty");
@@ -159,14 +187,10 @@ static struct shm_client *own_entry(struct buffer *b)
 	return &b->control.header->clients[b->client.slot];
 }
 
-/* What recovery takes back should this process die; guarded by the coherency lock. */
-static void count_writers(struct buffer *b, enum coherency_access access, int change)
+void ownership_count_writer(struct buffer *b, enum dma_data_direction dir, int change)
 {
-	_Atomic(uint32_t) *writers = &own_entry(b)->cpu_writers;
-	uint32_t now = atomic_load(writers);
-
-	if ((access & COHERENCY_WRITE) && (change > 0 || now))
-		atomic_store(writers, now + (uint32_t)change);
+	if (cpu_access(dir) & COHERENCY_WRITE)
+		atomic_fetch_add(&own_entry(b)->cpu_writers, (uint32_t)change);
 }
 
 int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir)
@@ -185,12 +209,14 @@ int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_dat
 	if (err)
 		return err;
 	old = t.state;
-	coherency_cpu_begin(&t.state, line_down(start), line_up(start + len), access, &plan);
+	/* The caller has counted itself, but has not written yet. */
+	if ((access & COHERENCY_WRITE) && t.state.cpu_writers)
+		t.state.cpu_writers--;
+	coherency_cpu_begin(&t.state, line_down(start), control_whole_lines(start + len), access,
+			    &plan);
 	err = run_plan(b, &plan);
 	if (err)
 		t.state = old;
-	else
-		count_writers(b, access, 1);
 	transition_end(&t);
 	return err;
 }
@@ -207,11 +233,11 @@ int ownership_cpu_end(struct buffer *b, size_t start, size_t len, enum dma_data_
 	err = transition_begin(&t, b);
 	if (err)
 		return err;
-	coherency_cpu_end(&t.state, line_down(start), line_up(start + len), access, &plan);
+	coherency_cpu_end(&t.state, line_down(start), control_whole_lines(start + len), access,
+			  &plan);
 	err = run_plan(b, &plan);
 	if (err)
 		coherency_assume_dirty(&t.state, t.size);
-	count_writers(b, access, -1);
 	transition_end(&t);
 	return err;
 }
@@ -247,7 +273,7 @@ int ownership_device_begin(struct buffer *b, struct shm_attachment *entry,
 	} else {
 		atomic_fetch_add(device_count(entry, access), 1);
 		if (cpu)
-			count_writers(b, cpu_access(dir), -1);
+			ownership_count_writer(b, dir, -1);
 	}
 	transition_end(&t);
 	return err;
@@ -277,7 +303,7 @@ int ownership_device_end(struct buffer *b, struct shm_attachment *entry,
 	} else {
 		atomic_fetch_sub(device_count(entry, access), 1);
 		if (cpu)
-			count_writers(b, cpu_access(dir), 1);
+			ownership_count_writer(b, dir, 1);
 	}
 	transition_end(&t);
 	return err;

@@ -16,8 +16,14 @@ int ownership_track(struct buffer *b);
 int ownership_skip(struct buffer *b);
 
 /*
- * The CPU begins, or ends, access to [start, start + len). A failed begin changes nothing; a failed
- * end ends all the same.
+ * An access that writes is about to begin, or has ended: kept in the client's slot, whether tracked
+ * or not, so that tracking can start while brackets are open.
+ */
+void ownership_count_writer(struct buffer *b, enum dma_data_direction dir, int change);
+
+/*
+ * The CPU begins, or ends, access to [start, start + len), and has counted itself. A failed begin
+ * changes nothing; a failed end ends all the same.
  */
 int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir);
 int ownership_cpu_end(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir);

@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "error.h"
 #include "text.h"
 
@@ -34,6 +35,13 @@ size_t page_round_up(size_t size)
 	size_t page = page_size();
 
 	return (size + page - 1) & ~(page - 1);
+}
+
+uint64_t control_whole_lines(uint64_t size)
+{
+	uint64_t line = cache_line_size();
+
+	return (size + line - 1) & ~(line - 1);
 }
 
 size_t control_size(void)

@@ -29,6 +29,9 @@ struct control_facts {
 size_t page_size(void);
 size_t page_round_up(size_t size);
 
+/* Cache maintenance is by lines: the last may reach past the payload, but not past its page. */
+uint64_t control_whole_lines(uint64_t size);
+
 /* Bytes that the control block takes at the end of the file. */
 size_t control_size(void);
 

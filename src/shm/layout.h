@@ -48,7 +48,7 @@ struct shm_client {
 	_Atomic(uint32_t) state;
 	_Atomic(uint32_t) generation;
 	_Atomic(uint32_t) pid;	       /* in its own PID namespace; for display only */
-	_Atomic(uint32_t) cpu_writers; /* open write brackets counted in coherency.cpu_writers */
+	_Atomic(uint32_t) cpu_writers; /* open CPU accesses that write */
 	char label[DMA_BUF_NAME_LEN];
 };
 
@@ -57,8 +57,8 @@ struct shm_attachment {
 	_Atomic(uint64_t) owner;
 	_Atomic(uint32_t) mapped;
 	_Atomic(uint32_t) direction;
-	_Atomic(uint32_t) device_readers; /* counted in coherency.device_readers */
-	_Atomic(uint32_t) device_writers;
+	_Atomic(uint32_t) device_readers; /* non-coherent mappings that the device owns, */
+	_Atomic(uint32_t) device_writers; /* by what it may do */
 	char device[DMA_BUF_DEVICE_NAME_LEN];
 	uint64_t max_segment_size;
 	uint64_t max_segment_count;

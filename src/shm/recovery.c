@@ -6,11 +6,6 @@
 
 #define OWNER_SLOT(owner) (((uint32_t)(owner)) - 1)
 
-static uint32_t believed(uint32_t count)
-{
-	return count > RECOVERY_MAX_COUNT ? RECOVERY_MAX_COUNT : count;
-}
-
 static bool belongs_to(const struct shm_attachment *a, uint32_t slot)
 {
 	uint64_t owner = atomic_load(&a->owner);
@@ -18,43 +13,45 @@ static bool belongs_to(const struct shm_attachment *a, uint32_t slot)
 	return owner && OWNER_SLOT(owner) == slot;
 }
 
-static void end_device(struct coherency_state *s, uint64_t size, struct shm_attachment *a)
+/* Takes the dead client's mappings back; did one of them write? */
+static bool end_devices(struct control *c, uint32_t slot)
 {
-	struct coherency_plan plan;
-	uint32_t n;
+	bool wrote = false;
+	unsigned int i;
 
-	for (n = believed(atomic_exchange(&a->device_readers, 0)); n; n--)
-		coherency_device_end(s, size, COHERENCY_READ, &plan);
-	for (n = believed(atomic_exchange(&a->device_writers, 0)); n; n--)
-		coherency_device_end(s, size, COHERENCY_WRITE, &plan);
+	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
+		struct shm_attachment *a = &c->attachments[i];
+
+		if (!belongs_to(a, slot))
+			continue;
+		atomic_store(&a->device_readers, 0);
+		if (atomic_exchange(&a->device_writers, 0))
+			wrote = true;
+	}
+	return wrote;
 }
 
 /*
  * Nobody says what a dead process wrote last: its devices' buffers count as written by them, its
- * open CPU brackets as dirty everywhere. No cache operation is due until somebody's next access.
+ * open CPU accesses as dirty everywhere. No cache operation is due until somebody's next access.
  */
 static int abandon_ownership(struct client *client, struct control *c, uint32_t slot)
 {
 	struct shm_header *h = c->header;
-	uint64_t size = *(volatile uint64_t *)&h->size;
+	uint64_t size = control_whole_lines(*(volatile uint64_t *)&h->size);
 	struct coherency_state s;
-	uint32_t writers;
-	unsigned int i;
+	struct coherency_plan plan;
 	int err;
 
 	err = lock_take(&h->coherency_lock, client, c, "the buffer's coherency state");
 	if (err)
 		return err;
 	s = h->coherency;
-	coherency_sanitize(&s, size, RECOVERY_MAX_COUNT * DMA_BUF_MAX_ATTACHMENTS);
-	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++)
-		if (belongs_to(&c->attachments[i], slot))
-			end_device(&s, size, &c->attachments[i]);
-	writers = believed(atomic_exchange(&h->clients[slot].cpu_writers, 0));
-	if (writers) {
-		s.cpu_writers -= writers < s.cpu_writers ? writers : s.cpu_writers;
+	coherency_sanitize(&s, size, UINT32_MAX);
+	if (end_devices(c, slot))
+		coherency_device_end(&s, size, COHERENCY_WRITE, &plan);
+	if (atomic_exchange(&h->clients[slot].cpu_writers, 0))
 		coherency_assume_dirty(&s, size);
-	}
 	h->coherency = s;
 	lock_release(&h->coherency_lock, client);
 	return 0;
@@ -76,6 +73,7 @@ int recovery_clean(struct client *client, struct control *c, uint32_t slot)
 	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++)
 		if (belongs_to(&c->attachments[i], slot))
 			atomic_store(&c->attachments[i].owner, 0);
+	atomic_store(&h->clients[slot].cpu_writers, 0);
 	atomic_store(&h->clients[slot].state, SHM_CLIENT_FREE);
 	control_count(c, recovered, 1);
 	dmabuf_log(DMABUF_LOG_WARNING, "cleaned up after a dead holder in slot %u", slot);

@@ -20,7 +20,4 @@ bool recovery_try(struct client *client, struct control *c, uint32_t slot);
 /* recovery_try() on every slot in use. */
 void recovery_sweep(struct client *client, struct control *c);
 
-/* Most mappings that one attachment's or client's counters are believed. */
-#define RECOVERY_MAX_COUNT 1024
-
 #endif
