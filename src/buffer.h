@@ -3,8 +3,8 @@
  * A process's handle, whole. struct dma_buf is what users see of it.
  *
  * Locks, outermost first: the buffer's list lock (list_mutex, then header.list_lock), an
- * attachment's map_lock, access_lock, coherency_mutex then header.coherency_lock, the registry's
- * lock. The registry's lock is never held across an exporter's op.
+ * attachment's map_lock, access_lock, client.coherency_mutex then header.coherency_lock, the
+ * registry's lock. The registry's lock is never held across an exporter's op.
  */
 #ifndef DMABUF_SRC_BUFFER_H
 #define DMABUF_SRC_BUFFER_H
@@ -66,8 +66,6 @@ struct buffer {
 	void *vmapped;
 	unsigned int pfn_users;
 	atomic_bool accessed; /* a begin succeeded once, so the mapping is kept */
-
-	pthread_mutex_t coherency_mutex;
 };
 
 static inline struct buffer *to_buffer(struct dma_buf *dmabuf)

@@ -61,8 +61,7 @@ static struct buffer *buffer_new(void)
 	b->cookie = cookie;
 	b->refs = 1;
 	b->fd = -1;
-	b->client.fd = -1;
-	b->client.slot = DMA_BUF_MAX_CLIENTS;
+	client_init(&b->client);
 	b->storage.fd = -1;
 	b->brackets = b->brackets_inline;
 	b->bracket_room = BRACKETS_INLINE;
@@ -72,7 +71,6 @@ static struct buffer *buffer_new(void)
 	pthread_mutex_init(&b->list_mutex, &attr);
 	pthread_mutexattr_destroy(&attr);
 	pthread_mutex_init(&b->access_lock, NULL);
-	pthread_mutex_init(&b->coherency_mutex, NULL);
 	return b;
 }
 
@@ -91,13 +89,12 @@ void buffer_destroy(struct buffer *b)
 	if (b->storage.ops)
 		b->storage.ops->drop(&b->storage);
 	control_unmap(&b->control);
-	close_fd(&b->client.fd);
+	client_destroy(&b->client);
 	close_fd(&b->fd);
 	if (b->brackets != b->brackets_inline)
 		free(b->brackets);
 	pthread_mutex_destroy(&b->list_mutex);
 	pthread_mutex_destroy(&b->access_lock);
-	pthread_mutex_destroy(&b->coherency_mutex);
 	free(b);
 }
 

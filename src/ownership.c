@@ -77,22 +77,17 @@ static void count_owners(struct buffer *b, struct coherency_state *state)
 
 static int transition_begin(struct transition *t, struct buffer *b)
 {
-	struct shm_header *h = b->control.header;
 	int err;
 
 	err = control_intact(&b->control);
 	if (err)
 		return err;
-	pthread_mutex_lock(&b->coherency_mutex);
-	err = lock_take(&h->coherency_lock, &b->client, &b->control,
-			"the buffer's coherency state");
-	if (err) {
-		pthread_mutex_unlock(&b->coherency_mutex);
+	err = lock_coherency(&b->client, &b->control);
+	if (err)
 		return err;
-	}
 	t->b = b;
 	t->size = control_whole_lines(b->base.size);
-	t->state = h->coherency;
+	t->state = b->control.header->coherency;
 	count_owners(b, &t->state);
 	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
 		dmabuf_log(
@@ -103,11 +98,8 @@ static int transition_begin(struct transition *t, struct buffer *b)
 
 static void transition_end(struct transition *t)
 {
-	struct buffer *b = t->b;
-
-	b->control.header->coherency = t->state;
-	lock_release(&b->control.header->coherency_lock, &b->client);
-	pthread_mutex_unlock(&b->coherency_mutex);
+	t->b->control.header->coherency = t->state;
+	unlock_coherency(&t->b->client, &t->b->control);
 }
 
 static int run_op(struct buffer *b, enum coherency_op op, const struct coherency_range *range)

@@ -12,6 +12,29 @@
 #include "shm/recovery.h"
 #include "text.h"
 
+void client_init(struct client *client)
+{
+	pthread_mutexattr_t attr;
+
+	client->fd = -1;
+	client->slot = DMA_BUF_MAX_CLIENTS;
+	client->generation = 0;
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&client->coherency_mutex, &attr);
+	pthread_mutex_init(&client->recovery_mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+void client_destroy(struct client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	client->fd = -1;
+	pthread_mutex_destroy(&client->coherency_mutex);
+	pthread_mutex_destroy(&client->recovery_mutex);
+}
+
 static int set_lock(int fd, short type, int64_t byte)
 {
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };

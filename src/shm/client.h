@@ -7,6 +7,7 @@
 #ifndef DMABUF_SHM_CLIENT_H
 #define DMABUF_SHM_CLIENT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,7 +17,13 @@ struct client {
 	int fd; /* an open file description of our own; carries the slot's lock */
 	uint32_t slot;
 	uint32_t generation;
+	/* Threads of a process share slot and description, so between them mutexes decide. */
+	pthread_mutex_t coherency_mutex; /* recursive: who waits for the lock may have to recover */
+	pthread_mutex_t recovery_mutex;	 /* recursive: recovery may find another dead client */
 };
+
+void client_init(struct client *client);
+void client_destroy(struct client *client);
 
 /* A second description of the same memfd. Returns a close-on-exec descriptor or -errno with words.
  */

@@ -111,6 +111,23 @@ void lock_release(struct shm_lock *lock, struct client *client)
 	}
 }
 
+int lock_coherency(struct client *client, struct control *c)
+{
+	int err;
+
+	pthread_mutex_lock(&client->coherency_mutex);
+	err = lock_take(&c->header->coherency_lock, client, c, "the buffer's coherency state");
+	if (err)
+		pthread_mutex_unlock(&client->coherency_mutex);
+	return err;
+}
+
+void unlock_coherency(struct client *client, struct control *c)
+{
+	lock_release(&c->header->coherency_lock, client);
+	pthread_mutex_unlock(&client->coherency_mutex);
+}
+
 void lock_break(struct shm_lock *lock, uint32_t slot)
 {
 	uint32_t word = atomic_load(&lock->word);

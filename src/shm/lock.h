@@ -17,6 +17,10 @@
 int lock_take(struct shm_lock *lock, struct client *client, struct control *c, const char *what);
 void lock_release(struct shm_lock *lock, struct client *client);
 
+/* The coherency lock together with the mutex that serialises this process's threads. */
+int lock_coherency(struct client *client, struct control *c);
+void unlock_coherency(struct client *client, struct control *c);
+
 /* Free the lock if it names @slot, whose client is known to be dead or is the caller itself. */
 void lock_break(struct shm_lock *lock, uint32_t slot);
 

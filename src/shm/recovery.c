@@ -43,7 +43,7 @@ static int abandon_ownership(struct client *client, struct control *c, uint32_t 
 	struct coherency_plan plan;
 	int err;
 
-	err = lock_take(&h->coherency_lock, client, c, "the buffer's coherency state");
+	err = lock_coherency(client, c);
 	if (err)
 		return err;
 	s = h->coherency;
@@ -53,7 +53,7 @@ static int abandon_ownership(struct client *client, struct control *c, uint32_t 
 	if (atomic_exchange(&h->clients[slot].cpu_writers, 0))
 		coherency_assume_dirty(&s, size);
 	h->coherency = s;
-	lock_release(&h->coherency_lock, client);
+	unlock_coherency(client, c);
 	return 0;
 }
 
@@ -86,11 +86,16 @@ bool recovery_try(struct client *client, struct control *c, uint32_t slot)
 
 	if (slot == client->slot || slot >= DMA_BUF_MAX_CLIENTS)
 		return false;
-	if (client_lock_slot(client, slot) < 0)
+	/* The slot's lock would not keep out another thread of ours: it is at work, that will do.
+	 */
+	if (pthread_mutex_trylock(&client->recovery_mutex))
 		return false;
-	if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
-		cleaned = recovery_clean(client, c, slot) == 0;
-	client_unlock_slot(client, slot);
+	if (client_lock_slot(client, slot) == 0) {
+		if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
+			cleaned = recovery_clean(client, c, slot) == 0;
+		client_unlock_slot(client, slot);
+	}
+	pthread_mutex_unlock(&client->recovery_mutex);
 	return cleaned;
 }
 
