@@ -149,6 +149,6 @@ int cache_sync(enum dma_buf_cache_op op, void *addr, size_t len)
 		return dmabuf_fail(EOPNOTSUPP,
 				   "this processor lets no process maintain its caches; a "
 				   "non-coherent device needs an exporter with cache_sync here");
-	maintain(op, (char *)addr - ((uintptr_t)addr & (line - 1)), (char *)end, line);
+	maintain(op, (char *)addr - ((uintptr_t)addr & (line - 1)), (char *)addr + len, line);
 	return 0;
 }

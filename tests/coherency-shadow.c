@@ -159,11 +159,13 @@ static void run(const struct coherency_plan *plan)
 
 		ASSERT(r->start < r->end && r->end <= LINES);
 		justify(op, lines);
-		for (uint64_t line = r->start; line < r->end; line++) {
+		for (unsigned int line = 0; line < LINES; line++) {
+			if (!(lines & bit(line)))
+				continue;
 			if (op != COHERENCY_INVALIDATE)
-				write_back((unsigned int)line);
+				write_back(line);
 			if (op != COHERENCY_CLEAN)
-				drop((unsigned int)line);
+				drop(line);
 		}
 		if (op != COHERENCY_INVALIDATE)
 			may_be_dirty &= ~lines;
@@ -244,7 +246,7 @@ static void bracket_ends(struct bracket *b)
 
 static void expect_truth(const uint8_t *got, unsigned int line, const char *who)
 {
-	if (memcmp(got, truth[line], BYTES))
+	if (memcmp(got, truth[line], BYTES) != 0)
 		FAIL("%s gets wrong bytes in line %u", who, line);
 }
 

@@ -35,7 +35,7 @@ static uint32_t *find(const uint8_t *state)
 	uint64_t h = hash(state);
 
 	while (buckets[h & bucket_mask] &&
-	       memcmp(states + (buckets[h & bucket_mask] - 1) * size, state, size))
+	       memcmp(states + (buckets[h & bucket_mask] - 1) * size, state, size) != 0)
 		h++;
 	return &buckets[h & bucket_mask];
 }

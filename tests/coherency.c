@@ -5,8 +5,8 @@
 #include "coherency.h"
 #include "harness.h"
 
-#define LINE 64
-#define SIZE ((uint64_t)(16 * LINE))
+#define LINE ((uint64_t)64)
+#define SIZE (16 * LINE)
 
 static struct coherency_state state;
 static struct coherency_plan plan;
