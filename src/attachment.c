@@ -223,21 +223,27 @@ static void release_entry(struct buffer *b, struct attachment *a)
 }
 
 /*
- * The attachment is no longer known. Detaching goes on even if the shared lock cannot be had: the
- * entry is our own, and only the exporter's op loses its serialisation against other processes.
+ * The attachment is no longer known, so detaching cannot stop half-way: it waits for the process's
+ * own threads (unless it is called from inside the exporter's attach or detach, which have the list
+ * locked), and goes on if another process does not let go of the shared lock, because the entry is
+ * our own.
  */
 static void detach(struct buffer *b, struct attachment *a)
 {
-	bool locked;
+	bool nested, shared;
 
 	attachment_unmap_all(a);
-	locked = list_lock(b) == 0;
+	nested = pthread_mutex_lock(&b->list_mutex) == EDEADLK;
+	shared = !nested && lock_take(&b->control.header->list_lock, &b->client, &b->control,
+				      "the buffer's list lock") == 0;
 	unlink_attachment(b, a);
 	if (b->base.ops->detach)
 		b->base.ops->detach(&b->base, &a->base);
 	release_entry(b, a);
-	if (locked)
-		list_unlock(b);
+	if (shared)
+		lock_release(&b->control.header->list_lock, &b->client);
+	if (!nested)
+		pthread_mutex_unlock(&b->list_mutex);
 	attachment_free(a);
 }
 
