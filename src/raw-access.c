@@ -113,6 +113,7 @@ DMABUF_PUBLIC struct dma_buf_pfns *dma_buf_get_pfns(struct dma_buf *dmabuf)
 	if (!pfns)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for %zu page frames", count);
 	pfns->count = count;
+	pfns->pfns = (uint64_t *)(pfns + 1);
 	pthread_mutex_lock(&b->access_lock);
 	err = find_pfns(b, pfns);
 	if (!err)

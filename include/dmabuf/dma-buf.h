@@ -214,6 +214,16 @@ struct dma_buf_access {
 	enum dma_data_direction direction;
 };
 
+/**
+ * struct dma_buf_pfns - physical page frames of a buffer
+ * @count: entries, one for each page of the system
+ * @pfns: frame numbers in the order of the buffer's pages
+ */
+struct dma_buf_pfns {
+	size_t count;
+	uint64_t *pfns;
+};
+
 #ifndef DMABUF_DISABLED
 
 /* Buffers and descriptors: rows A1 to A3 */
@@ -460,16 +470,6 @@ struct dma_buf_sg_table *dma_buf_get_scatterlist(struct dma_buf *dmabuf);
  * @table: the table; NULL is ignored
  */
 void dma_buf_put_scatterlist(struct dma_buf *dmabuf, struct dma_buf_sg_table *table);
-
-/**
- * struct dma_buf_pfns - physical page frames of a buffer
- * @count: entries, one for each page of the system
- * @pfns: frame numbers in the order of the buffer's pages
- */
-struct dma_buf_pfns {
-	size_t count;
-	uint64_t pfns[];
-};
 
 /**
  * dma_buf_get_pfns - the page frames behind a buffer

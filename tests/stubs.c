@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/* Built with the feature off and without the library: no entry point claims success. */
+#define DMABUF_DISABLED
+#include <fcntl.h>
+#include <string.h>
+
+#include <dmabuf.h>
+
+#include "harness.h"
+
+#define NOTHING(call) ASSERT_ERRNO(call, ENODEV)
+#define REFUSED(call) ASSERT_ERR(call, ENODEV)
+
+/* A caller that does not look at results must get through as well. */
+#define SILENT(call) call
+
+TEST(A7_buffers_are_stubs)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+	struct dma_buf buffer = { .size = 1 };
+
+	NOTHING(dma_buf_export(&info));
+	NOTHING(dma_buf_alloc("frame", 4096, O_RDWR));
+	REFUSED(dma_buf_fd(&buffer, O_CLOEXEC));
+	REFUSED(dma_buf_payload_fd(&buffer, O_CLOEXEC));
+	NOTHING(dma_buf_get(0));
+	NOTHING(dma_buf_get_split(0, 1));
+	SILENT(get_dma_buf(&buffer));
+	SILENT(dma_buf_put(&buffer));
+	REFUSED(dma_buf_set_name(&buffer, "frame"));
+	REFUSED(dma_buf_register_exporter(NULL));
+	REFUSED(dma_buf_unregister_exporter("camera"));
+}
+
+TEST(A7_attachments_are_stubs)
+{
+	struct dma_buf_attachment attach = { .dir = DMA_NONE };
+	struct dma_buf_sg_table table = { .nents = 1 };
+	struct dma_buf buffer = { .size = 1 };
+
+	NOTHING(dma_buf_attach(&buffer, NULL));
+	SILENT(dma_buf_detach(&buffer, &attach));
+	NOTHING(dma_buf_map_attachment(&attach, DMA_TO_DEVICE));
+	NOTHING(dma_buf_map_attachment_attrs(&attach, DMA_TO_DEVICE, DMA_BUF_MAP_COHERENT));
+	NOTHING(dma_buf_try_map_attachment(&attach, DMA_TO_DEVICE));
+	REFUSED(dma_buf_unmap_attachment(&attach, &table, DMA_TO_DEVICE));
+	REFUSED(dma_buf_sync_sg_for_cpu(&attach, &table, DMA_TO_DEVICE));
+	REFUSED(dma_buf_sync_sg_for_device(&attach, &table, DMA_TO_DEVICE));
+	NOTHING(dma_buf_memory_map(&attach, DMA_TO_DEVICE));
+	SILENT(dma_buf_memory_unmap(&attach, &table, DMA_TO_DEVICE));
+	NOTHING(dma_buf_memory_kmap(&buffer, 0));
+}
+
+TEST(A7_raw_access_is_a_stub)
+{
+	struct dma_buf buffer = { .size = 1 };
+
+	NOTHING(dma_buf_get_scatterlist(&buffer));
+	SILENT(dma_buf_put_scatterlist(&buffer, NULL));
+	NOTHING(dma_buf_get_pfns(&buffer));
+	SILENT(dma_buf_put_pfns(&buffer, NULL));
+}
+
+TEST(A7_cpu_access_is_a_stub)
+{
+	struct dma_buf buffer = { .size = 1 };
+	struct dma_buf_access access = { &buffer, 0, 1, DMA_FROM_DEVICE };
+
+	REFUSED(dma_buf_begin_cpu_access(&buffer, 0, 1, DMA_FROM_DEVICE));
+	REFUSED(dma_buf_end_cpu_access(&buffer, 0, 1, DMA_FROM_DEVICE));
+	REFUSED(dma_buf_begin_cpu_access_many(&access, 1));
+	REFUSED(dma_buf_end_cpu_access_many(&access, 1));
+	NOTHING(dma_buf_kmap(&buffer, 0));
+	SILENT(dma_buf_kunmap(&buffer, 0, NULL));
+	NOTHING(dma_buf_kmap_atomic(&buffer, 0));
+	SILENT(dma_buf_kunmap_atomic(&buffer, 0, NULL));
+	NOTHING(dma_buf_vmap(&buffer));
+	SILENT(dma_buf_vunmap(&buffer, NULL));
+	NOTHING(dma_buf_mmap(&buffer, 0, 1, 0));
+	REFUSED(dma_buf_munmap(NULL, 1));
+}
+
+TEST(A7_devices_are_stubs)
+{
+	struct dma_buf_device_info info = { .size = sizeof(info), .name = "disk" };
+
+	NOTHING(dma_buf_device_create(&info));
+	NOTHING(dma_buf_device_get(NULL));
+	SILENT(dma_buf_device_put(NULL));
+	NOTHING(dma_buf_cpu_device());
+	ASSERT_STR_EQ(dma_buf_device_name(NULL), "");
+	NOTHING(dma_buf_device_get_parameters(NULL));
+	NOTHING(dma_buf_device_priv(NULL));
+}
+
+TEST(A7_scatter_tables_are_stubs)
+{
+	struct dma_buf_scatterlist entry = { .length = 4096, .dma_length = 4096 };
+	struct dma_buf_sg_table table = { .sgl = &entry, .nents = 1, .orig_nents = 1 };
+	struct dma_buf_sg_iter iter;
+
+	memset(&iter, 0xff, sizeof(iter));
+	REFUSED(dma_buf_sg_alloc_table(&table, 1));
+	SILENT(dma_buf_sg_free_table(&table));
+	SILENT(dma_buf_sg_iter_init(&iter, &table, 0));
+	ASSERT_EQ(dma_buf_sg_iter_next(&iter, 4096), 0);
+	ASSERT_EQ(dma_buf_sg_length(&table), 0);
+}
+
+TEST(A7_sharing_and_looking_are_stubs)
+{
+	struct dma_buf_info info = { .struct_size = sizeof(info) };
+	struct dma_buf_counters counters;
+	struct dma_buf buffer = { .size = 1 };
+
+	REFUSED(dma_buf_send(0, &buffer, 0));
+	NOTHING(dma_buf_recv(0, 0));
+	REFUSED(dma_buf_get_info(0, &info));
+	REFUSED(dma_buf_get_counters(&buffer, &counters));
+	REFUSED(dmabuf_set_label("camera"));
+}
+
+TEST(A7_pools_are_stubs)
+{
+	NOTHING(dma_buf_pool_create("frames", 4096, 4));
+	SILENT(dma_buf_pool_destroy(NULL));
+	NOTHING(dma_buf_pool_get(NULL));
+	SILENT(dma_buf_pool_put(NULL, NULL));
+}
+
+TEST(A7_block_devices_are_stubs)
+{
+	struct dma_buf_block_info info = { .size = sizeof(info) };
+	struct dma_buf_block_completion done;
+	char text[16] = "untouched";
+
+	NOTHING(dma_buf_block_open(0, NULL, NULL));
+	REFUSED(dma_buf_block_submit(NULL, NULL, DMA_FROM_DEVICE, 0, 1, 0, 0));
+	REFUSED(dma_buf_block_reap(NULL, &done, 1, 0));
+	REFUSED(dma_buf_block_sync(NULL));
+	REFUSED(dma_buf_block_get_info(NULL, &info));
+	REFUSED(dma_buf_block_describe(NULL, text, sizeof(text)));
+	ASSERT_STR_EQ(text, "untouched");
+}
+
+TEST(A7_channels_are_stubs)
+{
+	struct dmabuf_channel_stats stats;
+	struct dmabuf_frame frame = { .used = 1 };
+
+	NOTHING(dmabuf_channel_open(0));
+	REFUSED(dmabuf_channel_next(NULL, &frame, 0));
+	REFUSED(dmabuf_channel_pass(NULL, &frame));
+	REFUSED(dmabuf_channel_finish(NULL));
+	REFUSED(dmabuf_channel_get_stats(NULL, &stats));
+	SILENT(dmabuf_channel_close(NULL));
+}
+
+static void log_fn(enum dmabuf_log_level level, const char *message, void *data)
+{
+	FAIL("a stub called the log: %s", message);
+}
+
+TEST(A7_strings_are_never_null)
+{
+	dmabuf_set_log(log_fn, NULL);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "DMABUF_DISABLED");
+	ASSERT_STR_EQ(dmabuf_version(), "");
+}
