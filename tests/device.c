@@ -64,7 +64,8 @@ TEST(F1_parameters_of_an_unknown_size_are_refused)
 	REFUSED(size, p.size = SIZE_MAX);
 }
 
-/* A program built against a newer header may say more, if it says nothing that is not known here. */
+/* A program built against a newer header may say more, if it says nothing that is not known here.
+ */
 TEST(F1_larger_parameters_are_taken_if_the_rest_is_zero)
 {
 	struct {
