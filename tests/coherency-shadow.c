@@ -74,18 +74,24 @@ static int ranges_in(uint64_t bits)
 	return __builtin_popcountll(bits & ~(bits << 1));
 }
 
+static void copy(uint8_t *to, const uint8_t *from)
+{
+	for (unsigned int i = 0; i < BYTES; i++)
+		to[i] = from[i];
+}
+
 static void prefetch(unsigned int line)
 {
 	if (valid & bit(line))
 		return;
-	memcpy(cache[line], memory[line], BYTES);
+	copy(cache[line], memory[line]);
 	valid |= bit(line);
 }
 
 static void write_back(unsigned int line)
 {
 	if (dirty & bit(line))
-		memcpy(memory[line], cache[line], BYTES);
+		copy(memory[line], cache[line]);
 	dirty &= ~bit(line);
 }
 

@@ -40,15 +40,23 @@ static uint32_t *find(const uint8_t *state)
 	return &buckets[h & bucket_mask];
 }
 
+static void *grow(void *old, size_t bytes)
+{
+	void *new = realloc(old, bytes);
+
+	ASSERT(new);
+	return new;
+}
+
 static void make_room(uint32_t wanted)
 {
 	room = wanted;
 	bucket_mask = 2 * room - 1;
 	free(buckets);
-	states = realloc(states, room * size);
-	origins = realloc(origins, room * sizeof(*origins));
+	states = grow(states, room * size);
+	origins = grow(origins, room * sizeof(*origins));
 	buckets = calloc((size_t)bucket_mask + 1, sizeof(*buckets));
-	ASSERT(states && origins && buckets);
+	ASSERT(buckets);
 	for (uint32_t i = 0; i < count; i++)
 		*find(states + i * size) = i + 1;
 }
