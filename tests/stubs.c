@@ -152,6 +152,7 @@ TEST(A7_channels_are_stubs)
 	REFUSED(dmabuf_channel_next(NULL, &frame, 0));
 	REFUSED(dmabuf_channel_pass(NULL, &frame));
 	REFUSED(dmabuf_channel_finish(NULL));
+	REFUSED(dmabuf_channel_tell(NULL, "key", "value"));
 	REFUSED(dmabuf_channel_get_stats(NULL, &stats));
 	SILENT(dmabuf_channel_close(NULL));
 }

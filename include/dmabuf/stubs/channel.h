@@ -32,6 +32,12 @@ static inline int dmabuf_channel_finish(struct dmabuf_channel *channel)
 	return -ENODEV;
 }
 
+static inline int dmabuf_channel_tell(struct dmabuf_channel *channel, const char *key,
+				      const char *value)
+{
+	return -ENODEV;
+}
+
 static inline int dmabuf_channel_get_stats(const struct dmabuf_channel *channel,
 					   struct dmabuf_channel_stats *stats)
 {
