@@ -286,3 +286,11 @@ void attachments_forget(struct buffer *b)
 		free(a);
 	}
 }
+
+void attachment_hold_for_fork(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&known_lock);
+	else
+		pthread_mutex_unlock(&known_lock);
+}

@@ -87,3 +87,11 @@ DMABUF_PUBLIC const char *dmabuf_version(void)
 {
 	return DMABUF_VERSION;
 }
+
+void error_hold_for_fork(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&log_lock);
+	else
+		pthread_mutex_unlock(&log_lock);
+}

@@ -2,6 +2,8 @@
 #ifndef DMABUF_SRC_ERROR_H
 #define DMABUF_SRC_ERROR_H
 
+#include <stdbool.h>
+
 #include <dmabuf/error.h>
 
 /*
@@ -27,5 +29,8 @@ void *dmabuf_fail_ptr(int err, const char *format, ...) __attribute__((format(pr
 /* Tell the log only. Keeps errno. */
 void dmabuf_log(enum dmabuf_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* Held across fork(), so that a child finds the log in order. */
+void error_hold_for_fork(bool hold);
 
 #endif

@@ -152,3 +152,11 @@ void exporter_close(struct buffer *b)
 	class->users--;
 	pthread_mutex_unlock(&lock);
 }
+
+void exporter_hold_for_fork(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&lock);
+	else
+		pthread_mutex_unlock(&lock);
+}

@@ -22,4 +22,7 @@ int exporter_check_ops(const struct dma_buf_ops *ops);
 int exporter_open(struct buffer *b);
 void exporter_close(struct buffer *b);
 
+/* Held across fork(), so that a child finds the classes whole. */
+void exporter_hold_for_fork(bool hold);
+
 #endif

@@ -78,3 +78,11 @@ DMABUF_PUBLIC int dmabuf_set_label(const char *label)
 	pthread_mutex_unlock(&label_lock);
 	return 0;
 }
+
+void process_hold_for_fork(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&label_lock);
+	else
+		pthread_mutex_unlock(&label_lock);
+}

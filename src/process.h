@@ -6,6 +6,7 @@
 #ifndef DMABUF_SRC_PROCESS_H
 #define DMABUF_SRC_PROCESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -16,5 +17,8 @@ uint64_t process_cookie(void);
 
 /* Label shown to other holders: dmabuf_set_label() or the program's name. At least 32 bytes. */
 void process_label(char *label);
+
+/* Held across fork(), so that a child finds the label whole. */
+void process_hold_for_fork(bool hold);
 
 #endif

@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include "attachment.h"
+#include "error.h"
+#include "exporter.h"
 #include "process.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,13 +35,22 @@ static void forget_parent(void)
 	}
 }
 
+/* No other thread may be half-way through a table that the child will use: all locks, outer first. */
 static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
+	exporter_hold_for_fork(true);
+	attachment_hold_for_fork(true);
+	process_hold_for_fork(true);
+	error_hold_for_fork(true);
 }
 
 static void after_fork_parent(void)
 {
+	error_hold_for_fork(false);
+	process_hold_for_fork(false);
+	attachment_hold_for_fork(false);
+	exporter_hold_for_fork(false);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -46,7 +58,7 @@ static void after_fork_child(void)
 {
 	forget_parent();
 	owner_cookie = process_cookie();
-	pthread_mutex_unlock(&lock);
+	after_fork_parent();
 }
 
 static void watch_forks(void)
