@@ -49,6 +49,9 @@ enum scene {
 	FROM_THE_START,
 	FROM_A_LATE_FIRST_DEVICE,
 	SPOILED_AT_ANY_POINT,
+	/* The same two, and somebody else knows how many there are of each. */
+	COUNTED_LATE_FIRST_DEVICE,
+	COUNTED_AND_SPOILED_AT_ANY_POINT,
 };
 
 static char action[VISITS_ACTION_LEN];
@@ -139,11 +142,16 @@ static bool writer_is_open(const struct world *w)
 	return w->slot[0].access == COHERENCY_WRITE || w->slot[1].access == COHERENCY_WRITE;
 }
 
+static bool is_late(enum scene which)
+{
+	return which == FROM_A_LATE_FIRST_DEVICE || which == COUNTED_LATE_FIRST_DEVICE;
+}
+
 static void justify(const struct world *w, enum coherency_op op, unsigned int bits)
 {
 	unsigned int for_nothing = 0;
 
-	if (w->spoiled || (scene == FROM_A_LATE_FIRST_DEVICE))
+	if (w->spoiled || is_late(scene))
 		return;
 	if (op == COHERENCY_CLEAN)
 		for_nothing = bits & ~w->may_be_dirty;
@@ -291,6 +299,15 @@ static void device_writes(const struct world *from, unsigned int l)
 	visit(&w);
 }
 
+/* What a caller may do that adds the counts up from elsewhere. */
+static void count_anew(struct world *w)
+{
+	w->device_readers = w->readers;
+	w->device_writers = w->writers;
+	w->cpu_writers = (uint8_t)((w->slot[0].access == COHERENCY_WRITE) +
+				   (w->slot[1].access == COHERENCY_WRITE));
+}
+
 static void tracking_starts(const struct world *from)
 {
 	struct world w = *from;
@@ -302,6 +319,8 @@ static void tracking_starts(const struct world *from)
 	coherency_init(&s);
 	coherency_assume_dirty(&s, lines);
 	state_to(&w, &s);
+	if (scene == COUNTED_LATE_FIRST_DEVICE)
+		count_anew(&w);
 	w.tracked = 1;
 	visit(&w);
 }
@@ -311,13 +330,16 @@ static void somebody_spoils(const struct world *from)
 	struct world w = *from;
 	struct coherency_state s;
 
-	if (scene != SPOILED_AT_ANY_POINT || w.spoiled)
+	if ((scene != SPOILED_AT_ANY_POINT && scene != COUNTED_AND_SPOILED_AT_ANY_POINT) ||
+	    w.spoiled)
 		return;
 	snprintf(action, sizeof(action), "spoiled");
 	coherency_init(&s);
 	s.dirty.count = COHERENCY_RANGES + 1;
 	ASSERT(!coherency_sanitize(&s, lines, MAX_MAPPINGS));
 	state_to(&w, &s);
+	if (scene == COUNTED_AND_SPOILED_AT_ANY_POINT)
+		count_anew(&w);
 	w.spoiled = 1;
 	/* Not looked at any more. */
 	w.may_be_dirty = w.may_be_stale = 0;
@@ -379,7 +401,7 @@ static void explore_all(enum scene which)
 	for (unsigned int l = 0; l < lines; l++)
 		w.line[l] = LINE_FRESH;
 	scene = which;
-	w.tracked = which != FROM_A_LATE_FIRST_DEVICE;
+	w.tracked = !is_late(which);
 	visits_start(sizeof(w), &w);
 	while (visits_next(&w))
 		explore(&w);
@@ -405,4 +427,14 @@ TEST_TIMEOUT(C3_a_late_first_device_finds_the_latest_bytes, 600)
 TEST_TIMEOUT(C3_a_spoiled_state_costs_more_but_never_wrong_bytes, 600)
 {
 	explore_all(SPOILED_AT_ANY_POINT);
+}
+
+TEST_TIMEOUT(C3_a_late_first_device_may_have_the_open_brackets_counted, 600)
+{
+	explore_all(COUNTED_LATE_FIRST_DEVICE);
+}
+
+TEST_TIMEOUT(C3_a_spoiled_state_may_be_counted_anew, 600)
+{
+	explore_all(COUNTED_AND_SPOILED_AT_ANY_POINT);
 }
