@@ -24,12 +24,15 @@
 static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct attachment *known;
 
-static void know(struct attachment *a)
+static int know(struct attachment *a)
 {
 	a->self = a;
 	pthread_mutex_lock(&known_lock);
 	HASH_ADD_PTR(known, self, a);
 	pthread_mutex_unlock(&known_lock);
+	if (a->hh.tbl)
+		return 0;
+	return dmabuf_fail(ENOMEM, "no memory to remember an attachment");
 }
 
 static void forget(struct attachment *a)
@@ -76,8 +79,7 @@ static int list_lock(struct buffer *b)
 				   strerror(err));
 	err = control_intact(&b->control);
 	if (!err)
-		err = lock_take(&b->control.header->list_lock, &b->client, &b->control,
-				"the buffer's list lock");
+		err = lock_list(&b->client, &b->control);
 	if (err)
 		pthread_mutex_unlock(&b->list_mutex);
 	return err;
@@ -85,7 +87,7 @@ static int list_lock(struct buffer *b)
 
 static void list_unlock(struct buffer *b)
 {
-	lock_release(&b->control.header->list_lock, &b->client);
+	unlock_list(&b->client, &b->control);
 	pthread_mutex_unlock(&b->list_mutex);
 }
 
@@ -184,6 +186,8 @@ static int attach_locked(struct buffer *b, struct attachment *a)
 	return 0;
 }
 
+static void detach(struct buffer *b, struct attachment *a);
+
 DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
 							struct dma_buf_device *dev)
 {
@@ -210,7 +214,12 @@ DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
 		errno = -err;
 		return NULL;
 	}
-	know(a);
+	err = know(a);
+	if (err) {
+		detach(b, a);
+		errno = -err;
+		return NULL;
+	}
 	return &a->base;
 }
 
@@ -234,14 +243,13 @@ static void detach(struct buffer *b, struct attachment *a)
 
 	attachment_unmap_all(a);
 	nested = pthread_mutex_lock(&b->list_mutex) == EDEADLK;
-	shared = !nested && lock_take(&b->control.header->list_lock, &b->client, &b->control,
-				      "the buffer's list lock") == 0;
+	shared = !nested && lock_list(&b->client, &b->control) == 0;
 	unlink_attachment(b, a);
 	if (b->base.ops->detach)
 		b->base.ops->detach(&b->base, &a->base);
 	release_entry(b, a);
 	if (shared)
-		lock_release(&b->control.header->list_lock, &b->client);
+		unlock_list(&b->client, &b->control);
 	if (!nested)
 		pthread_mutex_unlock(&b->list_mutex);
 	attachment_free(a);

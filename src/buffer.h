@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/types.h>
+#define HASH_NONFATAL_OOM 1 /* else it ends the process */
 #include <uthash.h>
 
 #include <dmabuf/dma-buf.h>

@@ -126,7 +126,9 @@ DMABUF_PUBLIC int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, size_t start,
 		return err;
 	if (direction != DMA_FROM_DEVICE && !may_write(b))
 		return dmabuf_fail(EACCES, "CPU write access to a read-only share");
-	err = bracket_open(b, &r);
+	err = control_intact(&b->control);
+	if (!err)
+		err = bracket_open(b, &r);
 	if (err)
 		return err;
 	err = begin(b, &r);
@@ -267,6 +269,7 @@ static void *vmap(struct buffer *b)
 DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 {
 	struct buffer *b = to_buffer(dmabuf);
+	void *vaddr;
 
 	if (buffer_check(dmabuf) < 0)
 		return NULL;
@@ -275,8 +278,9 @@ DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 		b->vmapped = vmap(b);
 	if (b->vmapped)
 		b->vmap_count++;
+	vaddr = b->vmapped;
 	pthread_mutex_unlock(&b->access_lock);
-	return b->vmapped;
+	return vaddr;
 }
 
 DMABUF_PUBLIC void dma_buf_vunmap(struct dma_buf *dmabuf, void *vaddr)

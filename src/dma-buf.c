@@ -199,22 +199,26 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 	return 0;
 }
 
+static struct buffer *export_failed(struct buffer *b, int err)
+{
+	buffer_destroy(b);
+	errno = -err;
+	return NULL;
+}
+
 static struct buffer *export_buffer(const struct dma_buf_export_info *info, const char *name)
 {
 	bool read_only = (info->flags & O_ACCMODE) == O_RDONLY;
 	struct buffer *b = buffer_new();
+	int err;
 
 	if (!b)
 		return NULL;
 	text_copy(b->exp_name, sizeof(b->exp_name),
 		  info->exp_name ? info->exp_name : program_invocation_short_name);
-	if (export_memory(b, name ? name : b->exp_name, info->size, read_only) < 0) {
-		int err = errno;
-
-		buffer_destroy(b);
-		errno = err;
-		return NULL;
-	}
+	err = export_memory(b, name ? name : b->exp_name, info->size, read_only);
+	if (err)
+		return export_failed(b, err);
 	if (name)
 		control_set_name(&b->control, name);
 	b->exporter = true;
@@ -224,9 +228,10 @@ static struct buffer *export_buffer(const struct dma_buf_export_info *info, cons
 	b->base.resv = info->resv;
 	b->base.flags = info->flags & O_ACCMODE;
 	registry_lock();
-	registry_add(b);
+	err = registry_add(b);
+	reaper_retry();
 	registry_unlock();
-	return b;
+	return err ? export_failed(b, err) : b;
 }
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_export(const struct dma_buf_export_info *info)
@@ -307,6 +312,7 @@ static struct buffer *find_again(const struct buffer_key *key, int *fd)
 		b->refs = 0;
 		b->fd = *fd;
 		*fd = -1;
+		client_publish(b->fd);
 	}
 	if (b)
 		b->refs++;
@@ -337,10 +343,6 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	size_t file_size = (size_t)st->st_size;
 	int err;
 
-	if ((fcntl(b->fd, F_GETFL) & O_ACCMODE) != O_RDWR)
-		return dmabuf_fail(
-			EACCES, "the descriptor is read-only; taking part needs O_RDWR (ask for a "
-				"read-only share instead)");
 	b->client.fd = client_reopen(b->fd);
 	if (b->client.fd < 0)
 		return b->client.fd;
@@ -361,10 +363,11 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	return exporter_open(b);
 }
 
-/* Two threads may have joined at the same time; one handle stays. */
+/* Two threads may have joined at the same time; one handle stays. NULL: no memory, @b is left. */
 static struct buffer *publish_handle(struct buffer *b)
 {
 	struct buffer *known;
+	int err = 0;
 
 	registry_lock();
 	known = registry_find(&b->key);
@@ -372,17 +375,18 @@ static struct buffer *publish_handle(struct buffer *b)
 		known->refs = known->zombie ? 1 : known->refs + 1;
 		known->zombie = false;
 		if (known->fd < 0) {
-			known->fd = b->fd;
+			known->fd = b->fd; /* published when it was adopted */
 			b->fd = -1;
 		}
 	} else {
-		registry_add(b);
+		err = registry_add(b);
 	}
 	registry_unlock();
-	if (!known)
+	if (!known && !err)
 		return b;
 	exporter_close(b);
-	buffer_destroy(b);
+	if (known)
+		buffer_destroy(b);
 	return known;
 }
 
@@ -394,7 +398,7 @@ static struct dma_buf *get_failed(struct buffer *b, int err)
 }
 
 /* Takes @fd over. */
-static struct dma_buf *get_owned(int fd, int payload_fd)
+static struct dma_buf *get_owned(int fd, int shown, int payload_fd)
 {
 	struct buffer *b, *known;
 	struct stat st;
@@ -407,7 +411,12 @@ static struct dma_buf *get_owned(int fd, int payload_fd)
 		return NULL;
 	}
 	b->fd = fd;
-	err = control_check_fd(fd, &st);
+	err = control_check_fd(fd, shown, &st);
+	if (!err && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		err = dmabuf_fail(EACCES,
+				  "descriptor %d is not open for reading and writing; taking part "
+				  "needs O_RDWR (ask for a read-only share instead)",
+				  shown);
 	if (err)
 		return get_failed(b, err);
 	b->key.device = st.st_dev;
@@ -420,7 +429,8 @@ static struct dma_buf *get_owned(int fd, int payload_fd)
 	err = adopt(b, &st, payload_fd);
 	if (err)
 		return get_failed(b, err);
-	return &publish_handle(b)->base;
+	known = publish_handle(b);
+	return known ? &known->base : get_failed(b, -ENOMEM);
 }
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
@@ -432,7 +442,7 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
 		return dmabuf_fail_ptr(EBADF, "descriptor %d is not open", fd);
 	if (own < 0)
 		return dmabuf_fail_ptr(errno, "no descriptor to be had: %s", strerror(errno));
-	return get_owned(own, payload_fd);
+	return get_owned(own, fd, payload_fd);
 }
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_get(int fd)
@@ -484,6 +494,8 @@ DMABUF_PUBLIC void dma_buf_put(struct dma_buf *dmabuf)
 	}
 	if (b->zombie && !finish)
 		reaper_wake();
+	else
+		reaper_retry();
 	registry_unlock();
 	if (finish)
 		buffer_finish(b);

@@ -77,13 +77,16 @@ DMABUF_PUBLIC int dma_buf_register_exporter(const struct dma_buf_exporter *expor
 
 	pthread_mutex_lock(&lock);
 	HASH_FIND_STR(classes, class->name, known);
-	if (!known && strcmp(class->name, EXPORTER_MEMFD))
-		HASH_ADD_STR(classes, name, class);
+	if (known || !strcmp(class->name, EXPORTER_MEMFD))
+		err = EEXIST;
 	else
-		err = -EEXIST;
+		HASH_ADD_STR(classes, name, class);
+	if (!err && !class->hh.tbl)
+		err = ENOMEM;
 	pthread_mutex_unlock(&lock);
 	if (err) {
-		err = dmabuf_fail(EEXIST, "an exporter named %s is known already", class->name);
+		err = dmabuf_fail(err, "exporter %s: %s", class->name,
+				  err == EEXIST ? "the name is known already" : strerror(err));
 		free(class);
 	}
 	return err;
@@ -133,8 +136,9 @@ int exporter_open(struct buffer *b)
 		pthread_mutex_lock(&lock);
 		class->users--;
 		pthread_mutex_unlock(&lock);
-		return dmabuf_fail(-err, "exporter %s refused the buffer: %s", b->exp_name,
-				   strerror(-err));
+		err = err < 0 ? -err : EINVAL;
+		return dmabuf_fail(err, "exporter %s refused the buffer: %s", b->exp_name,
+				   strerror(err));
 	}
 	return 0;
 }

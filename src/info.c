@@ -6,9 +6,11 @@
 #include <dmabuf/info.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "buffer.h"
 #include "error.h"
@@ -23,20 +25,10 @@ struct snapshot {
 	unsigned int holder_of_slot[DMA_BUF_MAX_CLIENTS];
 };
 
-static void copy_words(void *to, const void *from, size_t size)
-{
-	const volatile uint64_t *in = from;
-	uint64_t *out = to;
-	size_t i;
-
-	for (i = 0; i < size / sizeof(*out); i++)
-		out[i] = in[i];
-}
-
 static void take_snapshot(struct snapshot *s, const struct control *c)
 {
-	copy_words(&s->header, c->header, sizeof(s->header));
-	copy_words(s->attachments, c->attachments, sizeof(s->attachments));
+	control_copy(&s->header, c->header, sizeof(s->header));
+	control_copy(s->attachments, c->attachments, sizeof(s->attachments));
 }
 
 static void fill_counters(struct dma_buf_counters *out, const struct shm_counters *in)
@@ -107,8 +99,7 @@ static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s
 	}
 }
 
-static int describe(int fd, const struct stat *st, const struct control *c,
-		    struct dma_buf_info *info)
+static int describe(int fd, const struct stat *st, struct control *c, struct dma_buf_info *info)
 {
 	struct control_facts facts;
 	struct snapshot *s;
@@ -136,21 +127,35 @@ static int describe(int fd, const struct stat *st, const struct control *c,
 	return 0;
 }
 
-DMABUF_PUBLIC int dma_buf_get_info(int fd, struct dma_buf_info *info)
+static int look(int fd, int shown, struct dma_buf_info *info)
 {
 	struct control c;
 	struct stat st;
 	int err;
 
-	if (!info || info->struct_size != sizeof(*info))
-		return dmabuf_fail(EINVAL, "buffer info: struct_size must be %zu", sizeof(*info));
-	err = control_check_fd(fd, &st);
+	err = control_check_fd(fd, shown, &st);
 	if (!err)
 		err = control_map(&c, fd, (size_t)st.st_size, false, false);
 	if (err)
 		return err;
 	err = describe(fd, &st, &c, info);
 	control_unmap(&c);
+	return err;
+}
+
+DMABUF_PUBLIC int dma_buf_get_info(int fd, struct dma_buf_info *info)
+{
+	int own, err;
+
+	if (!info || info->struct_size != sizeof(*info))
+		return dmabuf_fail(EINVAL, "buffer info: struct_size must be %zu", sizeof(*info));
+	/* A copy of our own: what the caller's number means may change while we look. */
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return dmabuf_fail(errno, "duplicating descriptor %d failed: %s", fd,
+				   strerror(errno));
+	err = look(own, fd, info);
+	close(own);
 	return err;
 }
 

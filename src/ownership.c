@@ -87,7 +87,7 @@ static int transition_begin(struct transition *t, struct buffer *b)
 		return err;
 	t->b = b;
 	t->size = control_whole_lines(b->base.size);
-	t->state = b->control.header->coherency;
+	control_copy(&t->state, &b->control.header->coherency, sizeof(t->state));
 	count_owners(b, &t->state);
 	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
 		dmabuf_log(
@@ -110,9 +110,12 @@ static int run_op(struct buffer *b, enum coherency_op op, const struct coherency
 
 	control_count(&b->control, sync_needed, 1);
 	if (b->base.ops->cache_sync) {
-		if (start + len > b->base.size)
+		/* Shared state may name any bytes of the payload's last line, those past it too. */
+		if (start > b->base.size)
+			start = b->base.size;
+		if (len > b->base.size - start)
 			len = b->base.size - start;
-		err = b->base.ops->cache_sync(&b->base, cache_op, start, len);
+		err = len ? b->base.ops->cache_sync(&b->base, cache_op, start, len) : 0;
 	} else {
 		err = cache_sync(cache_op, (char *)b->storage.kept + start, len);
 	}

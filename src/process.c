@@ -16,41 +16,44 @@
 #include "text.h"
 
 /* The wiped page holds the cookie; the counter survives fork, so a child's cookie is a new one. */
-static _Atomic(uint64_t) *cookie_page;
+static _Atomic(uint64_t) *_Atomic cookie_page;
 static _Atomic(uint64_t) cookie_counter;
-static pthread_once_t cookie_once = PTHREAD_ONCE_INIT;
 
 static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
 static char own_label[DMA_BUF_NAME_LEN];
 
-static void cookie_map(void)
+/* Tried again each time until there is memory for it. */
+static _Atomic(uint64_t) *cookie_map(void)
 {
 	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	_Atomic(uint64_t) *known = NULL;
 	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page == MAP_FAILED)
-		return;
-	if (madvise(page, size, MADV_WIPEONFORK) < 0) {
-		munmap(page, size);
-		return;
-	}
-	cookie_page = page;
+		return NULL;
+	if (madvise(page, size, MADV_WIPEONFORK) == 0 &&
+	    atomic_compare_exchange_strong(&cookie_page, &known, page))
+		return page;
+	munmap(page, size);
+	return known;
 }
 
 uint64_t process_cookie(void)
 {
+	_Atomic(uint64_t) *page = atomic_load_explicit(&cookie_page, memory_order_acquire);
 	uint64_t cookie, fresh;
 
-	pthread_once(&cookie_once, cookie_map);
-	if (!cookie_page) {
+	if (!page)
+		page = cookie_map();
+	if (!page) {
 		errno = ENOMEM;
 		return 0;
 	}
-	cookie = atomic_load_explicit(cookie_page, memory_order_relaxed);
+	cookie = atomic_load_explicit(page, memory_order_relaxed);
 	if (cookie)
 		return cookie;
 	fresh = atomic_fetch_add(&cookie_counter, 1) + 1;
-	if (atomic_compare_exchange_strong(cookie_page, &cookie, fresh))
+	if (atomic_compare_exchange_strong(page, &cookie, fresh))
 		return fresh;
 	return cookie;
 }

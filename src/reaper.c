@@ -16,6 +16,8 @@
 
 /* Guarded by the registry's lock. A forked child has the parent's value, but not its thread. */
 static uint64_t running_cookie;
+/* No thread could be had when one was needed. */
+static bool missed;
 
 /* Unlinks one zombie that nobody refers to; NULL if there is none. @left: zombies remain. */
 static struct buffer *take_finished(bool *left)
@@ -84,8 +86,15 @@ void reaper_wake(void)
 		pthread_sigmask(SIG_SETMASK, &saved, NULL);
 		pthread_attr_destroy(&attr);
 	}
+	missed = err != 0;
 	if (err)
 		dmabuf_log(DMABUF_LOG_WARNING, "no thread for a late release: %s", strerror(err));
 	else
 		running_cookie = cookie;
+}
+
+void reaper_retry(void)
+{
+	if (missed)
+		reaper_wake();
 }

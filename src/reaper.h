@@ -8,7 +8,10 @@
 #ifndef DMABUF_SRC_REAPER_H
 #define DMABUF_SRC_REAPER_H
 
-/* A zombie was made. With the registry's lock held. If no thread can be had, put() tries again. */
+/* Both with the registry's lock held. A zombie was made. */
 void reaper_wake(void);
+
+/* Any other occasion: get the thread that could not be had then. */
+void reaper_retry(void);
 
 #endif

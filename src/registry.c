@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "registry.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "attachment.h"
@@ -92,9 +93,12 @@ struct buffer *registry_find(const struct buffer_key *key)
 	return b;
 }
 
-void registry_add(struct buffer *b)
+int registry_add(struct buffer *b)
 {
 	HASH_ADD(hh, buffers, key, sizeof(b->key), b);
+	if (b->hh.tbl)
+		return 0;
+	return dmabuf_fail(ENOMEM, "no memory to remember a handle");
 }
 
 void registry_remove(struct buffer *b)

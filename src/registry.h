@@ -16,7 +16,8 @@ void registry_unlock(void);
 
 /* All of these: with the registry's lock held. */
 struct buffer *registry_find(const struct buffer_key *key);
-void registry_add(struct buffer *b);
+/* 0, or -ENOMEM with words. */
+int registry_add(struct buffer *b);
 void registry_remove(struct buffer *b);
 
 /* Next zombie after @b, or the first for NULL. */

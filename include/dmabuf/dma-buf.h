@@ -286,8 +286,9 @@ int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
  * cut short, or its shared state makes no sense: the words say which), EACCES (a read-only
  * descriptor of an O_RDWR buffer), ENODATA (an O_RDONLY buffer whose payload descriptor did not
  * come along: use dma_buf_recv() or dma_buf_get_split()), EUSERS (DMA_BUF_MAX_CLIENTS reached),
- * EPROTO (made by another version of the layout), EOPNOTSUPP (a kernel dma-buf), ENOMEM, EMFILE,
- * and what the registered exporter's open hook answers. May block. Row A3.
+ * EPROTO (made by another version of the layout), ETIMEDOUT (a dead holder's place cannot be
+ * cleaned up, because a living one does not let go of a lock), EOPNOTSUPP (a kernel dma-buf),
+ * ENOMEM, EMFILE, and what the registered exporter's open hook answers. May block. Row A3.
  */
 struct dma_buf *dma_buf_get(int fd);
 
@@ -358,7 +359,8 @@ int dma_buf_unregister_exporter(const char *name);
  *
  * Return: an attachment; NULL with errno EINVAL, ENOSPC (DMA_BUF_MAX_ATTACHMENTS reached),
  * EOPNOTSUPP (non-coherent device, and this CPU has no cache instructions), ETIMEDOUT (the list
- * lock was held for 5 s: the words name the holder), EDEADLK (called from the exporter's attach or
+ * lock was held for 5 s: the words name the holder), EIO (a holder wiped the buffer's shared
+ * state), EDEADLK (called from the exporter's attach or
  * detach), ENOMEM, ECHILD, or what the exporter answered. May block. Row A4.
  */
 struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_device *dev);
@@ -383,8 +385,9 @@ void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach);
  *
  * Return: the table; NULL with errno EINVAL (NULL, DMA_NONE, use after detach), EACCES (the device
  * would write a read-only buffer), EBUSY (a kept table has another direction), E2BIG (the device's
- * limits cannot represent the buffer), ENOMEM, ECHILD, or what the exporter or the device answered.
- * May block. Rows A5, C1.
+ * limits cannot represent the buffer), ENOMEM, ECHILD, with a non-coherent device ETIMEDOUT and EIO
+ * as dma_buf_begin_cpu_access(), or what the exporter or the device answered. May block. Rows A5,
+ * C1.
  */
 struct dma_buf_sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attach,
 						enum dma_data_direction direction);
@@ -505,7 +508,8 @@ void dma_buf_put_pfns(struct dma_buf *dmabuf, struct dma_buf_pfns *pfns);
  *
  * Return: 0; -EINVAL (NULL, DMA_NONE, a range outside the buffer), -EACCES (writing a read-only
  * buffer), -ENOMEM, -ECHILD, -ETIMEDOUT (the coherency state is locked by a peer that does not
- * move), or what the exporter answered. May block. Row B1.
+ * move), -EIO (a holder wiped the buffer's shared state), or what the exporter answered. May block.
+ * Row B1.
  */
 int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, size_t start, size_t len,
 			     enum dma_data_direction direction);

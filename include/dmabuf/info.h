@@ -108,8 +108,8 @@ struct dma_buf_info {
  * @fd: any descriptor of the buffer, a read-only one too
  * @info: struct_size set; filled in
  *
- * Return: 0; -EBADF; -EINVAL (not a dma-buf, or struct_size unknown); -EPROTO; -ENOMEM. Does not
- * wait for anybody.
+ * Return: 0; -EBADF; -EINVAL (not a dma-buf, or struct_size unknown); -EPROTO; -ENOMEM; -EMFILE.
+ * Does not wait for anybody.
  */
 int dma_buf_get_info(int fd, struct dma_buf_info *info);
 

@@ -19,6 +19,8 @@ void client_init(struct client *client)
 	client->fd = -1;
 	client->slot = DMA_BUF_MAX_CLIENTS;
 	client->generation = 0;
+	atomic_init(&client->stuck_list, 0);
+	atomic_init(&client->stuck_coherency, 0);
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&client->coherency_mutex, &attr);

@@ -19,7 +19,10 @@ struct client {
 	uint32_t generation;
 	/* Threads of a process share slot and description, so between them mutexes decide. */
 	pthread_mutex_t coherency_mutex; /* recursive: who waits for the lock may have to recover */
-	pthread_mutex_t recovery_mutex;	 /* recursive: recovery may find another dead client */
+	/* Lock words of living holders that did not move in time; 0: none. See lock.h. */
+	_Atomic(uint32_t) stuck_list;
+	_Atomic(uint32_t) stuck_coherency;
+	pthread_mutex_t recovery_mutex; /* recursive: recovery may find another dead client */
 };
 
 void client_init(struct client *client);

@@ -49,13 +49,13 @@ size_t control_size(void)
 	return page_round_up(SHM_CONTROL_SIZE);
 }
 
-static int not_a_memfd(int fd)
+static int not_a_memfd(int fd, int shown)
 {
 	char path[64], target[64];
 	ssize_t len;
 
 	if (errno == EBADF)
-		return dmabuf_fail(EBADF, "descriptor %d is not open", fd);
+		return dmabuf_fail(EBADF, "descriptor %d is not open, or with O_PATH only", shown);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	len = readlink(path, target, sizeof(target) - 1);
 	if (len > 0) {
@@ -64,39 +64,39 @@ static int not_a_memfd(int fd)
 			return dmabuf_fail(EOPNOTSUPP,
 					   "descriptor %d is a kernel dma-buf, which this version "
 					   "cannot adopt",
-					   fd);
+					   shown);
 	}
-	return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf (not a memfd)", fd);
+	return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf (not a memfd)", shown);
 }
 
-int control_check_fd(int fd, struct stat *st)
+int control_check_fd(int fd, int shown, struct stat *st)
 {
 	struct statfs fs;
 	int seals;
 
 	seals = fcntl(fd, F_GET_SEALS);
 	if (seals < 0)
-		return not_a_memfd(fd);
+		return not_a_memfd(fd, shown);
 	if ((seals & SEALS_NEEDED) != SEALS_NEEDED)
 		return dmabuf_fail(EINVAL,
 				   "descriptor %d is not a dma-buf: its size is not sealed (seals "
 				   "0x%x, needs 0x%x)",
-				   fd, (unsigned int)seals, SEALS_NEEDED);
+				   shown, (unsigned int)seals, SEALS_NEEDED);
 	if (seals & SEALS_REFUSED)
 		return dmabuf_fail(EINVAL,
 				   "descriptor %d is sealed against writing, so it holds no shared "
 				   "state; a payload descriptor goes to dma_buf_get_split()",
-				   fd);
+				   shown);
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
 		return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf: not ordinary memory",
-				   fd);
+				   shown);
 	if (fstat(fd, st) < 0)
-		return dmabuf_fail(errno, "fstat of descriptor %d failed", fd);
+		return dmabuf_fail(errno, "fstat of descriptor %d failed", shown);
 	if (st->st_size < (off_t)control_size() || st->st_size % (off_t)page_size() ||
 	    (uint64_t)st->st_size > DMA_BUF_MAX_SIZE + control_size())
 		return dmabuf_fail(EINVAL,
 				   "descriptor %d is not a dma-buf: %jd bytes cannot hold a buffer",
-				   fd, (intmax_t)st->st_size);
+				   shown, (intmax_t)st->st_size);
 	return 0;
 }
 
@@ -128,6 +128,7 @@ void control_format(struct control *c, const struct control_facts *facts)
 {
 	struct shm_header *h = c->header;
 
+	c->size = facts->size;
 	h->version = SHM_VERSION;
 	h->flags = facts->flags;
 	h->size = facts->size;
@@ -139,7 +140,7 @@ void control_format(struct control *c, const struct control_facts *facts)
 	atomic_store_explicit(&h->magic, SHM_MAGIC, memory_order_release);
 }
 
-int control_read(const struct control *c, size_t file_size, struct control_facts *facts)
+int control_read(struct control *c, size_t file_size, struct control_facts *facts)
 {
 	const struct shm_header *h = c->header;
 	struct control_facts copy;
@@ -164,8 +165,8 @@ int control_read(const struct control *c, size_t file_size, struct control_facts
 	if (!copy.size || copy.size > DMA_BUF_MAX_SIZE)
 		return dmabuf_fail(EINVAL, "control block: size %" PRIu64 " is out of range",
 				   copy.size);
-	if (copy.flags & ~SHM_FLAGS)
-		return dmabuf_fail(EINVAL, "control block: unknown flags 0x%x", copy.flags);
+	if ((copy.flags & ~SHM_FLAGS) || copy.flags == SHM_READ_ONLY)
+		return dmabuf_fail(EINVAL, "control block: flags 0x%x make no sense", copy.flags);
 	expected = control_size();
 	if (!(copy.flags & SHM_SPLIT))
 		expected += page_round_up(copy.size);
@@ -173,6 +174,7 @@ int control_read(const struct control *c, size_t file_size, struct control_facts
 		return dmabuf_fail(
 			EINVAL, "control block: size %" PRIu64 " does not fit a file of %zu bytes",
 			copy.size, file_size);
+	c->size = copy.size;
 	*facts = copy;
 	return 0;
 }
@@ -204,4 +206,14 @@ void control_set_name(struct control *c, const char *name)
 	text_copy((char *)words, sizeof(words), name);
 	for (i = 0; i < DMA_BUF_NAME_LEN / 8; i++)
 		atomic_store_explicit(&c->header->name[i], words[i], memory_order_relaxed);
+}
+
+void control_copy(void *to, const void *from, size_t size)
+{
+	const volatile uint64_t *in = from;
+	uint64_t *out = to;
+	size_t i;
+
+	for (i = 0; i < size / sizeof(*out); i++)
+		out[i] = in[i];
 }

@@ -12,6 +12,7 @@
 struct control {
 	void *base; /* start of the mapping; in the compact layout of the payload too */
 	size_t length;
+	uint64_t size; /* payload bytes, once control_format() or control_read() knows */
 	struct shm_header *header;
 	struct shm_attachment *attachments;
 };
@@ -36,10 +37,11 @@ uint64_t control_whole_lines(uint64_t size);
 size_t control_size(void);
 
 /*
- * Is @fd a memfd that cannot change its size under us, of a size that makes sense? Fills @st.
+ * Is @fd a memfd that cannot change its size under us, of a size that makes sense? Fills @st. The
+ * words say @shown, the number that the caller knows. @fd must be nobody else's to close.
  * 0, -EBADF, -EINVAL, -EOPNOTSUPP (a kernel dma-buf) with words.
  */
-int control_check_fd(int fd, struct stat *st);
+int control_check_fd(int fd, int shown, struct stat *st);
 
 /* Map all of @file_size bytes, or only the control block at its end. */
 int control_map(struct control *c, int fd, size_t file_size, bool whole, bool writable);
@@ -49,13 +51,16 @@ void control_unmap(struct control *c);
 void control_format(struct control *c, const struct control_facts *facts);
 
 /* Copy and check the constant part. 0, -EINVAL, -EPROTO with words. */
-int control_read(const struct control *c, size_t file_size, struct control_facts *facts);
+int control_read(struct control *c, size_t file_size, struct control_facts *facts);
 
 /* -EIO with words if the block was punched out or overwritten since it was mapped. */
 int control_intact(const struct control *c);
 
 void control_get_name(const struct control *c, char *name);
 void control_set_name(struct control *c, const char *name);
+
+/* A private copy of words that others may be writing: each is read once. @size: a multiple of 8. */
+void control_copy(void *to, const void *from, size_t size);
 
 #define control_count(c, counter, n) \
 	atomic_fetch_add_explicit(&(c)->header->counters.counter, (n), memory_order_relaxed)

@@ -9,7 +9,6 @@
 
 #include "clock.h"
 #include "error.h"
-#include "shm/recovery.h"
 
 /* word: 0 free; else bits 0..7 slot + 1, bits 8..30 generation, bit 31 somebody sleeps */
 #define LOCK_WAITERS 0x80000000u
@@ -31,6 +30,12 @@ static void futex_wake_all(_Atomic(uint32_t) *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, 0x7fffffff, NULL, NULL, 0);
 }
 
+/* How long to wait for the holder that @word names. */
+static uint64_t patience(const _Atomic(uint32_t) *stuck, uint32_t word)
+{
+	return atomic_load(stuck) == (word & ~LOCK_WAITERS) ? LOCK_LOOK_MS : LOCK_TIMEOUT_MS;
+}
+
 static int timed_out(const struct control *c, uint32_t word, const char *what)
 {
 	char holder[64];
@@ -40,62 +45,63 @@ static int timed_out(const struct control *c, uint32_t word, const char *what)
 			   holder);
 }
 
-/* Once per look: is the one that the word names able to release it? If not, free the lock. */
-static void break_if_dead(struct shm_lock *lock, struct client *client, struct control *c,
-			  uint32_t word)
+/* Can nobody release it? Then it names nobody, a dead client, or us, who are not in the section. */
+static bool holder_gone(const struct client *client, uint32_t word)
 {
 	uint32_t slot = LOCK_SLOT(word);
 
-	if (slot >= DMA_BUF_MAX_CLIENTS || slot == client->slot) {
-		/* Nobody's, or forged in our name: we are not in the section. */
-		atomic_compare_exchange_strong(&lock->word, &word, 0);
-		return;
-	}
-	if (client_alive(client->fd, slot))
-		return;
-	recovery_try(client, c, slot);
-	atomic_compare_exchange_strong(&lock->word, &word, 0);
+	return slot >= DMA_BUF_MAX_CLIENTS || slot == client->slot ||
+	       !client_alive(client->fd, slot);
 }
 
-static int lock_take_slow(struct shm_lock *lock, struct client *client, struct control *c,
-			  const char *what)
+/* 0, 1 if it was taken over from somebody who is gone, or -errno. */
+static int take_slow(struct shm_lock *lock, struct client *client, struct control *c,
+		     _Atomic(uint32_t) *stuck, const char *what)
 {
 	uint32_t mine = LOCK_OWNER(client->slot, client->generation) | LOCK_WAITERS;
-	uint64_t deadline = clock_ms() + LOCK_TIMEOUT_MS;
+	uint64_t start = clock_ms();
 	uint32_t word;
 	int err;
 
 	for (;;) {
-		word = 0;
-		if (atomic_compare_exchange_strong(&lock->word, &word, mine))
-			return 0;
+		word = atomic_load(&lock->word);
 		err = control_intact(c);
 		if (err)
 			return err;
-		if (!(word & LOCK_WAITERS)) {
-			if (!atomic_compare_exchange_strong(&lock->word, &word,
-							    word | LOCK_WAITERS))
-				continue;
-			word |= LOCK_WAITERS;
+		if (!word || holder_gone(client, word)) {
+			int over = word != 0;
+
+			if (atomic_compare_exchange_strong(&lock->word, &word, mine))
+				return over;
 		}
-		break_if_dead(lock, client, c, word);
-		if (clock_ms() >= deadline)
+		/* Whatever a scribbler makes of the word, this is looked at each time around. */
+		if (clock_ms() >= start + patience(stuck, word)) {
+			atomic_store(stuck, word & ~LOCK_WAITERS);
 			return timed_out(c, word, what);
-		futex_wait(&lock->word, word, LOCK_LOOK_MS);
+		}
+		if (!word ||
+		    (!(word & LOCK_WAITERS) &&
+		     !atomic_compare_exchange_strong(&lock->word, &word, word | LOCK_WAITERS)))
+			continue;
+		futex_wait(&lock->word, word | LOCK_WAITERS, LOCK_LOOK_MS);
 	}
 }
 
-int lock_take(struct shm_lock *lock, struct client *client, struct control *c, const char *what)
+static int take(struct shm_lock *lock, struct client *client, struct control *c,
+		_Atomic(uint32_t) *stuck, const char *what)
 {
 	uint32_t word = 0;
+	int err = 0;
 
-	if (atomic_compare_exchange_strong(&lock->word, &word,
-					   LOCK_OWNER(client->slot, client->generation)))
-		return 0;
-	return lock_take_slow(lock, client, c, what);
+	if (!atomic_compare_exchange_strong(&lock->word, &word,
+					    LOCK_OWNER(client->slot, client->generation)))
+		err = take_slow(lock, client, c, stuck, what);
+	if (err >= 0)
+		atomic_store_explicit(stuck, 0, memory_order_relaxed);
+	return err;
 }
 
-void lock_release(struct shm_lock *lock, struct client *client)
+static void lock_release(struct shm_lock *lock, struct client *client)
 {
 	uint32_t word = atomic_load(&lock->word);
 	uint32_t mine = LOCK_OWNER(client->slot, client->generation);
@@ -111,15 +117,40 @@ void lock_release(struct shm_lock *lock, struct client *client)
 	}
 }
 
+/* Makes coherency_sanitize() start from the state that is safe for any past. */
+static void coherency_spoil(struct coherency_state *s)
+{
+	s->dirty.count = UINT32_MAX;
+}
+
+int lock_list(struct client *client, struct control *c)
+{
+	int err = take(&c->header->list_lock, client, c, &client->stuck_list,
+		       "the buffer's list lock");
+
+	return err < 0 ? err : 0;
+}
+
+void unlock_list(struct client *client, struct control *c)
+{
+	lock_release(&c->header->list_lock, client);
+}
+
 int lock_coherency(struct client *client, struct control *c)
 {
 	int err;
 
 	pthread_mutex_lock(&client->coherency_mutex);
-	err = lock_take(&c->header->coherency_lock, client, c, "the buffer's coherency state");
-	if (err)
+	err = take(&c->header->coherency_lock, client, c, &client->stuck_coherency,
+		   "the buffer's coherency state");
+	if (err < 0) {
 		pthread_mutex_unlock(&client->coherency_mutex);
-	return err;
+		return err;
+	}
+	/* Who died in here may have left half a state: coherency_sanitize() shall see that. */
+	if (err)
+		coherency_spoil(&c->header->coherency);
+	return 0;
 }
 
 void unlock_coherency(struct client *client, struct control *c)

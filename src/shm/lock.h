@@ -10,14 +10,23 @@
 
 #include "shm/client.h"
 
-/* How long a living holder is waited for. */
+/*
+ * How long a living holder is waited for. One that used up this time is then waited for only for a
+ * moment, until the lock could be had again: so a call that needs the lock many times has an end.
+ */
 #define LOCK_TIMEOUT_MS 5000
 
-/* 0; -ETIMEDOUT with words that name the holder; -EIO if the control block was wiped. */
-int lock_take(struct shm_lock *lock, struct client *client, struct control *c, const char *what);
-void lock_release(struct shm_lock *lock, struct client *client);
+/*
+ * The list lock. The caller has serialised this process's threads. 0; -ETIMEDOUT with words that
+ * name the holder; -EIO if the control block was wiped.
+ */
+int lock_list(struct client *client, struct control *c);
+void unlock_list(struct client *client, struct control *c);
 
-/* The coherency lock together with the mutex that serialises this process's threads. */
+/*
+ * The coherency lock together with the mutex that serialises this process's threads. If its last
+ * holder died with it, the state is such that coherency_sanitize() finds nothing to believe in.
+ */
 int lock_coherency(struct client *client, struct control *c);
 void unlock_coherency(struct client *client, struct control *c);
 

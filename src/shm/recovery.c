@@ -38,7 +38,7 @@ static bool end_devices(struct control *c, uint32_t slot)
 static int abandon_ownership(struct client *client, struct control *c, uint32_t slot)
 {
 	struct shm_header *h = c->header;
-	uint64_t size = control_whole_lines(*(volatile uint64_t *)&h->size);
+	uint64_t size = control_whole_lines(c->size);
 	struct coherency_state s;
 	struct coherency_plan plan;
 	int err;
@@ -46,7 +46,7 @@ static int abandon_ownership(struct client *client, struct control *c, uint32_t 
 	err = lock_coherency(client, c);
 	if (err)
 		return err;
-	s = h->coherency;
+	control_copy(&s, &h->coherency, sizeof(s));
 	coherency_sanitize(&s, size, UINT32_MAX);
 	if (end_devices(c, slot))
 		coherency_device_end(&s, size, COHERENCY_WRITE, &plan);
@@ -64,11 +64,12 @@ int recovery_clean(struct client *client, struct control *c, uint32_t slot)
 	int err;
 
 	lock_break(&h->list_lock, slot);
-	lock_break(&h->coherency_lock, slot);
 	if (atomic_load(&h->tracked)) {
 		err = abandon_ownership(client, c, slot);
 		if (err)
 			return err;
+	} else {
+		lock_break(&h->coherency_lock, slot);
 	}
 	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++)
 		if (belongs_to(&c->attachments[i], slot))

@@ -11,7 +11,8 @@
 
 #include "shm/client.h"
 
-/* With @slot's lock byte held by @client. 0, or lock_take()'s errors with nothing freed yet. */
+/* With @slot's lock byte held by @client. 0, or lock_coherency()'s errors with nothing freed yet.
+ */
 int recovery_clean(struct client *client, struct control *c, uint32_t slot);
 
 /* If @slot's client is dead, clean up. Returns true if it did. */
