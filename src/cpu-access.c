@@ -85,10 +85,8 @@ static int bracket_close(struct buffer *b, const struct bracket *bracket)
 		}
 	}
 	pthread_mutex_unlock(&b->access_lock);
-	if (i) {
-		ownership_count_writer(b, bracket->direction, -1);
+	if (i)
 		return 0;
-	}
 	return dmabuf_fail(EINVAL,
 			   "end of CPU access to [%zu, +%zu), direction %d, that was never begun",
 			   bracket->start, bracket->len, (int)bracket->direction);
@@ -134,6 +132,7 @@ DMABUF_PUBLIC int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, size_t start,
 	err = begin(b, &r);
 	if (err) {
 		bracket_close(b, &r);
+		ownership_count_writer(b, direction, -1);
 		return err;
 	}
 	atomic_store_explicit(&b->accessed, true, memory_order_release);
@@ -154,6 +153,8 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	if (err)
 		return err;
 	err = ownership_cpu_end(b, start, len, direction);
+	/* Not before its bytes are recorded as dirty: meanwhile others must not drop them. */
+	ownership_count_writer(b, direction, -1);
 	if (b->base.ops->end_cpu_access)
 		op_err = b->base.ops->end_cpu_access(dmabuf, start, len, direction);
 	return err ? err : op_err;

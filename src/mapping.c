@@ -91,7 +91,7 @@ static int take_ownership(struct attachment *a, struct mapping *m)
 	int err;
 
 	if (!m->noncoherent)
-		return ownership_skip(b);
+		return ownership_coherent_begin(b, m->direction);
 	err = ownership_track(b);
 	if (!err)
 		err = ownership_device_begin(b, attachment_entry(a), m->direction, false);
@@ -215,12 +215,11 @@ static int give_up_ownership(struct attachment *a, struct mapping *m)
 	struct buffer *b = to_buffer(a->base.dmabuf);
 
 	if (!m->noncoherent)
-		return ownership_skip(b);
+		return ownership_coherent_end(b, m->direction, !m->device_owned);
 	if (m->device_owned)
 		return ownership_device_end(b, attachment_entry(a), m->direction, false);
 	/* Between sync for cpu and sync for device the CPU's access is open. */
-	ownership_count_writer(b, m->direction, -1);
-	return ownership_cpu_end(b, 0, b->base.size, m->direction);
+	return ownership_whole_end(b, m->direction);
 }
 
 /* With map_lock held. The table goes even if a cache operation fails; that is reported. */
@@ -295,7 +294,7 @@ static int to_cpu(struct attachment *a, struct mapping *m)
 	if (a->base.dev->ops->sync_sg_for_cpu)
 		a->base.dev->ops->sync_sg_for_cpu(a->base.dev, m->table, m->direction);
 	err = m->noncoherent ? ownership_device_end(b, attachment_entry(a), m->direction, true)
-			     : ownership_skip(b);
+			     : ownership_coherent_switch(b, m->direction, true);
 	if (!err)
 		m->device_owned = false;
 	return err;
@@ -310,7 +309,7 @@ static int to_device(struct attachment *a, struct mapping *m)
 		return dmabuf_fail(EALREADY, "device %s owns the buffer through this table already",
 				   a->base.dev->name);
 	err = m->noncoherent ? ownership_device_begin(b, attachment_entry(a), m->direction, true)
-			     : ownership_skip(b);
+			     : ownership_coherent_switch(b, m->direction, false);
 	if (err)
 		return err;
 	if (a->base.dev->ops->sync_sg_for_device)

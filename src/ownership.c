@@ -171,7 +171,7 @@ int ownership_track(struct buffer *b)
 	return 0;
 }
 
-int ownership_skip(struct buffer *b)
+static int skip(struct buffer *b)
 {
 	control_count(&b->control, sync_skipped, 1);
 	return 0;
@@ -197,7 +197,7 @@ int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_dat
 	int err;
 
 	if (!tracked(b) || !len)
-		return ownership_skip(b);
+		return skip(b);
 	err = check_possible(b);
 	if (!err)
 		err = transition_begin(&t, b);
@@ -224,7 +224,7 @@ int ownership_cpu_end(struct buffer *b, size_t start, size_t len, enum dma_data_
 	int err;
 
 	if (!tracked(b) || !len)
-		return ownership_skip(b);
+		return skip(b);
 	err = transition_begin(&t, b);
 	if (err)
 		return err;
@@ -301,5 +301,64 @@ int ownership_device_end(struct buffer *b, struct shm_attachment *entry,
 			ownership_count_writer(b, dir, 1);
 	}
 	transition_end(&t);
+	return err;
+}
+
+static int whole_begin(struct buffer *b, enum dma_data_direction dir)
+{
+	int err;
+
+	ownership_count_writer(b, dir, 1);
+	err = ownership_cpu_begin(b, 0, b->base.size, dir);
+	if (err)
+		ownership_count_writer(b, dir, -1);
+	return err;
+}
+
+int ownership_whole_end(struct buffer *b, enum dma_data_direction dir)
+{
+	int err = ownership_cpu_end(b, 0, b->base.size, dir);
+
+	ownership_count_writer(b, dir, -1);
+	return err;
+}
+
+/* What a device does to memory, in the words for what the CPU does. */
+static enum dma_data_direction as_cpu(enum dma_data_direction dir)
+{
+	if (dir == DMA_TO_DEVICE)
+		return DMA_FROM_DEVICE;
+	return dir == DMA_FROM_DEVICE ? DMA_TO_DEVICE : dir;
+}
+
+int ownership_coherent_begin(struct buffer *b, enum dma_data_direction dir)
+{
+	return whole_begin(b, as_cpu(dir));
+}
+
+int ownership_coherent_end(struct buffer *b, enum dma_data_direction dir, bool cpu)
+{
+	return ownership_whole_end(b, cpu ? dir : as_cpu(dir));
+}
+
+int ownership_coherent_switch(struct buffer *b, enum dma_data_direction dir, bool to_cpu)
+{
+	enum dma_data_direction from = to_cpu ? as_cpu(dir) : dir;
+	enum dma_data_direction to = to_cpu ? dir : as_cpu(dir);
+	int err;
+
+	if (!tracked(b)) {
+		ownership_count_writer(b, to, 1);
+		ownership_count_writer(b, from, -1);
+		return skip(b);
+	}
+	err = whole_begin(b, to);
+	if (err)
+		return err;
+	err = ownership_whole_end(b, from);
+	if (err) {
+		ownership_count_writer(b, from, 1);
+		ownership_whole_end(b, to);
+	}
 	return err;
 }

@@ -12,9 +12,6 @@
 /* A non-coherent device comes: keep track from now on. 0 or -errno with words. */
 int ownership_track(struct buffer *b);
 
-/* A transition of a coherent mapping: count the operation that it does not need. Returns 0. */
-int ownership_skip(struct buffer *b);
-
 /*
  * An access that writes is about to begin, or has ended: kept in the client's slot, whether tracked
  * or not, so that tracking can start while brackets are open.
@@ -37,5 +34,18 @@ int ownership_device_begin(struct buffer *b, struct shm_attachment *entry,
 			   enum dma_data_direction dir, bool cpu);
 int ownership_device_end(struct buffer *b, struct shm_attachment *entry,
 			 enum dma_data_direction dir, bool cpu);
+
+/*
+ * A coherent mapping's device shares the CPU's caches, and so counts as the CPU with an access to
+ * the whole buffer that reads and writes as the device does. begin and end go with map and unmap;
+ * switch hands over to the CPU itself or back. @cpu: the access that is open is the CPU's. A failed
+ * begin or switch changes nothing; a failed end ends all the same.
+ */
+int ownership_coherent_begin(struct buffer *b, enum dma_data_direction dir);
+int ownership_coherent_end(struct buffer *b, enum dma_data_direction dir, bool cpu);
+int ownership_coherent_switch(struct buffer *b, enum dma_data_direction dir, bool to_cpu);
+
+/* The CPU's access to the whole buffer, begun by a sync for cpu, ends. */
+int ownership_whole_end(struct buffer *b, enum dma_data_direction dir);
 
 #endif
