@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: MIT
+/* Block devices when things go wrong: full disks, I/O errors, limits, forks, early ends. */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "block-util.h"
+#include "fuse-file.h"
+
+#define KIB 1024ul
+#define SIZE (256 * KIB)
+
+static bool has_arrived(void *data)
+{
+	return atomic_load((atomic_uint *)data) > 0;
+}
+
+/* A read that the disk has got and does not answer. */
+static void stuck_submit(struct rig *r, struct fuse_file *f, uint64_t cookie)
+{
+	atomic_store(&f->hold, true);
+	atomic_store(&f->arrived, 0);
+	ASSERT_OK(rig_submit(r, DMA_FROM_DEVICE, 0, 4096, 0, cookie));
+	ASSERT(eventually(has_arrived, &f->arrived, WAIT_MS));
+}
+
+static void on_alarm(int sig)
+{
+}
+
+TEST(H1_block_reap_keeps_its_deadline_and_tells_of_signals)
+{
+	struct dma_buf_block_completion c;
+	struct fuse_file *f;
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		struct sigaction action = { .sa_handler = on_alarm };
+		timer_t timer;
+		struct itimerspec soon = { { 0, 1000000 }, { 0, 1000000 } };
+		struct itimerspec never = { { 0, 0 }, { 0, 0 } };
+		struct rig r;
+
+		f = fuse_file_open();
+		memset(f->data, 0x5a, sizeof(f->data));
+		if (!rig_open(&r, f->fd, &ways[way], 4096)) {
+			fuse_file_close(f);
+			continue;
+		}
+		ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, 0), ENOENT);
+		stuck_submit(&r, f, 1);
+		ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, 0), ETIMEDOUT);
+		ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, 20), ETIMEDOUT);
+		ASSERT_OK(sigaction(SIGALRM, &action, NULL));
+		ASSERT_OK(timer_create(CLOCK_MONOTONIC, NULL, &timer));
+		ASSERT_OK(timer_settime(timer, 0, &soon, NULL));
+		ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, WAIT_MS), EINTR);
+		ASSERT_OK(timer_settime(timer, 0, &never, NULL));
+		timer_delete(timer);
+		fuse_file_release(f);
+		ASSERT_EQ(rig_reap(&r, NULL), 4096);
+		ASSERT_EQ(r.cpu[0], 0x5a);
+		rig_close(&r);
+		fuse_file_close(f);
+	}
+}
+
+struct ending {
+	struct rig *r;
+	atomic_bool over;
+};
+
+static void *detach_thread(void *data)
+{
+	struct ending *e = data;
+
+	dma_buf_detach(e->r->dmabuf, e->r->attach);
+	atomic_store(&e->over, true);
+	return NULL;
+}
+
+static bool is_over(void *data)
+{
+	return atomic_load((atomic_bool *)data);
+}
+
+/* What is mapped may change until its transfers have ended; so unmapping waits for that. */
+TEST(H1_block_detaching_waits_for_what_is_in_flight)
+{
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		struct dma_buf_block_completion c[3];
+		struct ending e;
+		struct fuse_file *f;
+		struct rig r;
+		pthread_t thread;
+		int got = 0;
+
+		f = fuse_file_open();
+		memset(f->data, 0x5a, sizeof(f->data));
+		if (!rig_open_depth(&r, f->fd, &ways[way], 4096, 1)) {
+			fuse_file_close(f);
+			continue;
+		}
+		stuck_submit(&r, f, 1);
+		e = (struct ending){ .r = &r };
+		ASSERT_EQ(pthread_create(&thread, NULL, detach_thread, &e), 0);
+		ASSERT(!eventually(is_over, &e.over, 150));
+		fuse_file_release(f);
+		ASSERT(eventually(is_over, &e.over, WAIT_MS));
+		pthread_join(thread, NULL);
+		/* The memory is as it will stay; the result is there to be reaped. */
+		ASSERT_EQ(r.cpu[0], 0x5a);
+		got = dma_buf_block_reap(r.dev, c, 3, 0);
+		ASSERT_EQ(got, 1);
+		ASSERT_EQ(c[0].result, 4096);
+		dma_buf_vunmap(r.dmabuf, r.cpu);
+		dma_buf_put(r.dmabuf);
+		dma_buf_device_put(r.dev);
+		fuse_file_close(f);
+	}
+}
+
+TEST(H1_block_what_has_not_begun_is_cancelled_when_the_buffer_goes)
+{
+	struct dma_buf_block_completion c[64];
+	int i, got = 0, cancelled = 0, n;
+	struct ending e;
+	struct fuse_file *f;
+	struct rig r;
+	pthread_t thread;
+
+	f = fuse_file_open();
+	memset(f->data, 0x5a, sizeof(f->data));
+	ASSERT(rig_open(&r, f->fd, &ways[2], 4096));
+	atomic_store(&f->hold, true);
+	for (i = 0; i < 64; i++)
+		ASSERT_OK(rig_submit(&r, DMA_FROM_DEVICE, 0, 4096, 0, (uint64_t)i));
+	e = (struct ending){ .r = &r };
+	ASSERT_EQ(pthread_create(&thread, NULL, detach_thread, &e), 0);
+	ASSERT(!eventually(is_over, &e.over, 50));
+	fuse_file_release(f);
+	ASSERT(eventually(is_over, &e.over, WAIT_MS));
+	pthread_join(thread, NULL);
+	while ((n = dma_buf_block_reap(r.dev, c, 64, 0)) > 0)
+		for (i = 0, got += n; i < n; i++)
+			cancelled += c[i].result == -ECANCELED;
+	ASSERT_EQ(n, -ENOENT);
+	ASSERT_EQ(got, 64);
+	/* At most one for each thread of the pool had begun. */
+	ASSERT(cancelled >= 64 - 8);
+	dma_buf_vunmap(r.dmabuf, r.cpu);
+	dma_buf_put(r.dmabuf);
+	dma_buf_device_put(r.dev);
+	fuse_file_close(f);
+}
+
+TEST(H1_block_everything_can_be_dropped_with_64_transfers_in_flight)
+{
+	int fd = scratch_file(O_RDWR);
+	unsigned int way, i;
+
+	ASSERT_OK(ftruncate(fd, SIZE * 64));
+	for (way = 0; way < WAYS; way++) {
+		struct rig r;
+
+		if (!rig_open(&r, fd, &ways[way], SIZE * 64))
+			continue;
+		for (i = 0; i < 64; i++)
+			ASSERT_OK(rig_submit(&r, i % 2 ? DMA_TO_DEVICE : DMA_FROM_DEVICE, i * SIZE,
+					     SIZE, i * SIZE + i, i));
+		dma_buf_vunmap(r.dmabuf, r.cpu);
+		dma_buf_device_put(r.dev);
+		dma_buf_put(r.dmabuf);
+	}
+	close(fd);
+}
+
+static int child_of(void *data)
+{
+	struct rig *r = data;
+	struct dma_buf_block_completion c;
+
+	ASSERT_ERR(rig_submit(r, DMA_FROM_DEVICE, 0, 4096, 0, 9), ECHILD);
+	ASSERT_ERR(dma_buf_block_reap(r->dev, &c, 1, 0), ECHILD);
+	ASSERT_ERR(dma_buf_block_sync(r->dev), ECHILD);
+	dma_buf_device_put(r->dev);
+	return 0;
+}
+
+TEST(H1_block_a_forked_child_is_told_and_disturbs_nothing)
+{
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		struct dma_buf_device *twice;
+		struct fuse_file *f;
+		struct rig r;
+
+		f = fuse_file_open();
+		memset(f->data, 0x5a, sizeof(f->data));
+		if (!rig_open(&r, f->fd, &ways[way], 4096)) {
+			fuse_file_close(f);
+			continue;
+		}
+		stuck_submit(&r, f, 1);
+		twice = dma_buf_device_get(r.dev);
+		ASSERT_EQ(reap(spawn(child_of, &r)), 0);
+		fuse_file_release(f);
+		ASSERT_EQ(rig_reap(&r, NULL), 4096);
+		dma_buf_device_put(twice);
+		rig_close(&r);
+		fuse_file_close(f);
+	}
+}
+
+static int last_in_child(void *data)
+{
+	dma_buf_device_put(data);
+	return 0;
+}
+
+TEST(H1_block_a_forked_child_can_drop_its_copy)
+{
+	int fd = scratch_file(O_RDWR);
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		struct dma_buf_block_options o = { .size = sizeof(o), .method = ways[way].method };
+		struct dma_buf_device *dev = dma_buf_block_open(fd, "disk", &o);
+
+		if (!dev)
+			continue;
+		ASSERT_EQ(reap(spawn(last_in_child, dev)), 0);
+		dma_buf_device_put(dev);
+	}
+	close(fd);
+}
+
+static void *submit_thread(void *data)
+{
+	struct rig *r = data;
+	unsigned int i;
+
+	for (i = 0; i < 32; i++)
+		ASSERT_OK(rig_submit(r, DMA_TO_DEVICE, i * 4096 + i, 8000, i * 8192, i));
+	return NULL;
+}
+
+/* io_uring cancels what a thread left when it ended. */
+TEST(H1_block_transfers_outlive_the_thread_that_submitted_them)
+{
+	unsigned int way, round, i;
+
+	for (way = 0; way < WAYS; way++) {
+		int fd = scratch_file(O_RDWR);
+		struct rig r;
+
+		if (rig_open(&r, fd, &ways[way], SIZE)) {
+			for (round = 0; round < 20; round++) {
+				pthread_t thread;
+
+				ASSERT_EQ(pthread_create(&thread, NULL, submit_thread, &r), 0);
+				pthread_join(thread, NULL);
+				for (i = 0; i < 32; i++)
+					ASSERT_EQ(rig_reap(&r, NULL), 8000);
+			}
+			rig_close(&r);
+		}
+		close(fd);
+	}
+}
+
+struct shared_rig {
+	struct rig r;
+	atomic_uint submitted, reaped;
+};
+
+enum { SHARED_TRANSFERS = 2000 };
+
+static void *sharing_thread(void *data)
+{
+	struct shared_rig *s = data;
+	struct dma_buf_block_completion c[8];
+	unsigned int i, n;
+	int got;
+
+	while (atomic_load(&s->reaped) < SHARED_TRANSFERS) {
+		i = atomic_fetch_add(&s->submitted, 1);
+		if (i < SHARED_TRANSFERS) {
+			int err = rig_submit(&s->r, DMA_FROM_DEVICE, i % 100, 4096 + i % 3, i, i);
+
+			if (err == -EAGAIN)
+				atomic_fetch_sub(&s->submitted, 1);
+			else
+				ASSERT_EQ(err, 0);
+		}
+		got = dma_buf_block_reap(s->r.dev, c, 1 + i % 8, i % 4 ? 0 : 10);
+		ASSERT(got > 0 || got == -ENOENT || got == -ETIMEDOUT);
+		for (n = 0; got > 0 && n < (unsigned int)got; n++)
+			ASSERT(c[n].result >= 4096);
+		if (got > 0)
+			atomic_fetch_add(&s->reaped, (unsigned int)got);
+	}
+	return NULL;
+}
+
+TEST_TIMEOUT(H1_block_many_threads_submit_and_reap_on_one_device, 60)
+{
+	int fd = scratch_file(O_RDWR);
+	unsigned int way, i;
+
+	ASSERT_OK(ftruncate(fd, SIZE));
+	for (way = 0; way < WAYS; way++) {
+		struct shared_rig s = { .submitted = 0 };
+		pthread_t threads[4];
+
+		if (!rig_open_depth(&s.r, fd, &ways[way], 8192, 8))
+			continue;
+		for (i = 0; i < 4; i++)
+			ASSERT_EQ(pthread_create(&threads[i], NULL, sharing_thread, &s), 0);
+		for (i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		ASSERT_EQ(atomic_load(&s.reaped), SHARED_TRANSFERS);
+		rig_close(&s.r);
+	}
+	close(fd);
+}
+
+TEST(H1_block_worker_threads_block_all_signals)
+{
+	int fd = scratch_file(O_RDWR), tid, found = 0;
+	struct rig r;
+	char line[128], path[64];
+
+	ASSERT(rig_open(&r, fd, &ways[2], 4096));
+	for (tid = getpid() + 1; tid < getpid() + 100; tid++) {
+		unsigned long long blocked = 0;
+		FILE *status;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+		status = fopen(path, "re");
+		if (!status)
+			continue;
+		while (fgets(line, sizeof(line), status))
+			sscanf(line, "SigBlk: %llx", &blocked);
+		fclose(status);
+		/* All but SIGKILL, SIGSTOP and the two that glibc keeps for itself. */
+		ASSERT_EQ(blocked | 0x180040100ull, 0xffffffffffffffffull);
+		found++;
+	}
+	ASSERT(found >= 8);
+	rig_close(&r);
+	close(fd);
+}
+
+TEST(H1_block_a_limit_on_file_size_is_an_error_and_no_signal_in_the_threads)
+{
+	struct rlimit old, limit;
+	unsigned int way;
+
+	ASSERT_OK(getrlimit(RLIMIT_FSIZE, &old));
+	limit = old;
+	limit.rlim_cur = 100000;
+	for (way = 0; way < WAYS; way++) {
+		int fd = scratch_file(O_RDWR);
+		struct rig r;
+
+		if (rig_open(&r, fd, &ways[way], SIZE)) {
+			/* With io_uring it is the submitting thread that gets the signal. */
+			signal(SIGXFSZ,
+			       ways[way].method == DMA_BUF_BLOCK_URING ? SIG_IGN : SIG_DFL);
+			ASSERT_OK(setrlimit(RLIMIT_FSIZE, &limit));
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, SIZE, 0), -EFBIG);
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 100000, 0), 100000);
+			ASSERT_OK(setrlimit(RLIMIT_FSIZE, &old));
+			rig_close(&r);
+		}
+		close(fd);
+	}
+}
+
+TEST(H1_block_a_full_disk_is_an_error)
+{
+	char dir[] = "/tmp/dmabuf-block-XXXXXX", path[64];
+	unsigned int way;
+
+	if ((unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		SKIP("no mounts of our own: %s", strerror(errno));
+	for (way = 0; way < WAYS; way++) {
+		struct rig r;
+		int fd;
+
+		memcpy(strstr(dir, "block-") + 6, "XXXXXX", 6);
+		ASSERT(mkdtemp(dir));
+		if (mount("none", dir, "tmpfs", 0, "size=128k")) {
+			rmdir(dir);
+			SKIP("tmpfs: %s", strerror(errno));
+		}
+		snprintf(path, sizeof(path), "%s/file", dir);
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		ASSERT_OK(fd);
+		if (rig_open(&r, fd, &ways[way], SIZE)) {
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, SIZE, 0), -ENOSPC);
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 4096, 0), 4096);
+			rig_close(&r);
+		}
+		close(fd);
+		umount2(dir, MNT_DETACH);
+		rmdir(dir);
+	}
+}
+
+TEST(H1_block_an_io_error_comes_back_with_the_transfer)
+{
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		struct fuse_file *f = fuse_file_open();
+		struct rig r;
+
+		if (rig_open(&r, f->fd, &ways[way], SIZE)) {
+			f->fail_from = 64 * KIB;
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 4096, 64 * KIB), -EIO);
+			ASSERT_EQ(rig_transfer(&r, DMA_FROM_DEVICE, 0, 4096, 64 * KIB), -EIO);
+			/* Some bytes came before the error: it is one all the same. */
+			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 8192, 60 * KIB), -EIO);
+			ASSERT_EQ(rig_transfer(&r, DMA_FROM_DEVICE, 0, 4096, 0), 4096);
+			rig_close(&r);
+		}
+		fuse_file_close(f);
+	}
+}
+
+TEST(H1_block_memory_that_is_not_there_is_an_io_error)
+{
+	/* Nothing is mapped at address 0, so there this file cannot be read. Needs no FUSE. */
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned int way;
+	struct rig r;
+
+	ASSERT_OK(fd);
+	for (way = 0; way < WAYS; way++) {
+		if (!rig_open(&r, fd, &ways[way], 4096))
+			continue;
+		ASSERT_EQ(rig_transfer(&r, DMA_FROM_DEVICE, 0, 4096, 0), -EIO);
+		rig_close(&r);
+	}
+	close(fd);
+}
+
+static void short_answers(const struct way *way, unsigned int bytes, unsigned int count)
+{
+	struct fuse_file *f = fuse_file_open();
+	unsigned char want[SIZE];
+	struct rig r;
+
+	fill(want, SIZE, 31);
+	if (rig_open(&r, f->fd, way, SIZE)) {
+		f->short_by = bytes;
+		memcpy(r.cpu, want, SIZE);
+		atomic_store(&f->shorts, count);
+		ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, SIZE, 0), SIZE);
+		ASSERT(memcmp(f->data, want, SIZE) == 0);
+		ASSERT(atomic_load(&f->shorts) < count);
+		memset(r.cpu, 0, SIZE);
+		atomic_store(&f->shorts, count);
+		ASSERT_EQ(rig_transfer(&r, DMA_FROM_DEVICE, 0, SIZE, 0), SIZE);
+		ASSERT(memcmp(r.cpu, want, SIZE) == 0);
+		ASSERT(atomic_load(&f->shorts) < count);
+		rig_close(&r);
+	}
+	fuse_file_close(f);
+}
+
+TEST(H1_block_short_transfers_are_continued)
+{
+	unsigned int way;
+
+	for (way = 0; way < WAYS; way++) {
+		if (ways[way].buffered)
+			continue; /* to the page cache, a short answer is the file's end */
+		short_answers(&ways[way], 12288, 3);
+		/* Not aligned any more, so the rest goes through the page cache. */
+		short_answers(&ways[way], 5000, 1);
+	}
+}
+
+TEST(H1_block_without_descriptors_open_fails_at_each_step_and_leaves_nothing)
+{
+	int fd = scratch_file(O_RDWR), before = open_fds(), extra;
+	struct rlimit old, limit;
+	unsigned int way;
+
+	ASSERT_OK(getrlimit(RLIMIT_NOFILE, &old));
+	for (way = 0; way < WAYS; way++) {
+		struct dma_buf_block_options o = {
+			.size = sizeof(o),
+			.method = ways[way].method,
+			.buffered = ways[way].buffered,
+		};
+		struct dma_buf_device *dev = NULL;
+
+		for (extra = 0; extra < 8 && !dev; extra++) {
+			int top = dup(fd);
+
+			close(top);
+			limit = old;
+			limit.rlim_cur = (rlim_t)(top + extra);
+			ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+			dev = dma_buf_block_open(fd, "disk", &o);
+			if (!dev && errno != EPERM)
+				ASSERT_EQ(errno, EMFILE);
+			ASSERT_OK(setrlimit(RLIMIT_NOFILE, &old));
+			if (!dev)
+				ASSERT_EQ(open_fds(), before);
+		}
+		if (dev)
+			ASSERT(extra > 2);
+		dma_buf_device_put(dev);
+		ASSERT_EQ(open_fds(), before);
+	}
+	close(fd);
+}
+
+TEST(H1_block_open_refuses_what_is_no_disk)
+{
+	struct dma_buf_block_options o = { .size = sizeof(o) };
+	int fd = scratch_file(O_RDWR), sv[2], dir = open("/", O_RDONLY | O_CLOEXEC);
+	int path = open("/etc/passwd", O_PATH | O_CLOEXEC);
+
+	socket_pair(SOCK_STREAM, sv);
+	ASSERT_ERRNO(dma_buf_block_open(-1, "x", NULL), EBADF);
+	ASSERT_ERRNO(dma_buf_block_open(9999, "x", NULL), EBADF);
+	ASSERT_ERRNO(dma_buf_block_open(path, "x", NULL), EBADF);
+	ASSERT_ERRNO(dma_buf_block_open(sv[0], "x", NULL), ENOTSUP);
+	ASSERT_ERRNO(dma_buf_block_open(dir, "x", NULL), ENOTSUP);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "neither a regular file nor a block device");
+	ASSERT_ERRNO(dma_buf_block_open(fd, "", NULL), EINVAL);
+	ASSERT_ERRNO(dma_buf_block_open(fd, "a name that is longer than thirty-one", NULL),
+		     ENAMETOOLONG);
+	o.size = 0;
+	ASSERT_ERRNO(dma_buf_block_open(fd, "x", &o), EINVAL);
+	o.size = sizeof(o);
+	o.depth = DMA_BUF_BLOCK_MAX_DEPTH + 1;
+	ASSERT_ERRNO(dma_buf_block_open(fd, "x", &o), EINVAL);
+	o.depth = 1;
+	o.method = (enum dma_buf_block_method)3;
+	ASSERT_ERRNO(dma_buf_block_open(fd, "x", &o), EINVAL);
+	close(path);
+	close(dir);
+	close(sv[0]);
+	close(sv[1]);
+	close(fd);
+}
+
+TEST(H1_block_calls_refuse_what_makes_no_sense)
+{
+	int rw = scratch_file(O_RDWR), ro = scratch_file(O_RDONLY), wo = scratch_file(O_WRONLY);
+	struct dma_buf_block_info info = { .size = sizeof(info) - 1 };
+	struct dma_buf_device *cpu = dma_buf_cpu_device();
+	struct dma_buf_block_completion c;
+	struct dma_buf_attachment *plain;
+	struct dma_buf_sg_table *table;
+	char text[384];
+	struct rig r;
+
+	ASSERT(rig_open(&r, rw, &ways[2], 10000));
+	ASSERT_ERR(rig_submit(&r, DMA_BIDIRECTIONAL, 0, 4096, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_NONE, 0, 4096, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 0, 10001, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 10000, 1, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, UINT64_MAX, 2, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 2, UINT64_MAX, 0, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 0, 2, INT64_MAX, 1), EINVAL);
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 0, 2, UINT64_MAX, 1), EINVAL);
+	ASSERT_ERR(dma_buf_block_submit(NULL, r.table, DMA_TO_DEVICE, 0, 1, 0, 1), EINVAL);
+	ASSERT_ERR(dma_buf_block_submit(r.attach, NULL, DMA_TO_DEVICE, 0, 1, 0, 1), EINVAL);
+	ASSERT_ERR(dma_buf_block_reap(r.dev, NULL, 1, 0), EINVAL);
+	ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 0, 0), EINVAL);
+	ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, -1), EINVAL);
+	ASSERT_ERR(dma_buf_block_reap(NULL, &c, 1, 0), EINVAL);
+	ASSERT_ERR(dma_buf_block_reap(cpu, &c, 1, 0), EINVAL);
+	ASSERT_ERR(dma_buf_block_sync(cpu), EINVAL);
+	ASSERT_ERR(dma_buf_block_get_info(r.dev, NULL), EINVAL);
+	ASSERT_ERR(dma_buf_block_get_info(r.dev, &info), EINVAL);
+	ASSERT_ERR(dma_buf_block_get_info(cpu, &info), EINVAL);
+	ASSERT_ERR(dma_buf_block_describe(cpu, text, sizeof(text)), EINVAL);
+	ASSERT_ERR(dma_buf_block_describe(r.dev, NULL, 1), EINVAL);
+	ASSERT_ERR(dma_buf_block_describe(r.dev, text, 0), EINVAL);
+	ASSERT_ERR(dma_buf_block_describe(r.dev, text, 5), ENOSPC);
+	ASSERT_EQ(strlen(text), 4);
+
+	/* Owned by the CPU, or not mapped at all. */
+	ASSERT_OK(dma_buf_sync_sg_for_cpu(r.attach, r.table, DMA_BIDIRECTIONAL));
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 0, 4096, 0, 1), EINVAL);
+	ASSERT_OK(dma_buf_sync_sg_for_device(r.attach, r.table, DMA_BIDIRECTIONAL));
+	plain = dma_buf_attach(r.dmabuf, cpu);
+	ASSERT(plain);
+	table = dma_buf_map_attachment(plain, DMA_TO_DEVICE);
+	ASSERT(table);
+	ASSERT_ERR(dma_buf_block_submit(plain, table, DMA_TO_DEVICE, 0, 4096, 0, 1), EINVAL);
+	ASSERT_ERR(dma_buf_block_submit(r.attach, table, DMA_TO_DEVICE, 0, 4096, 0, 1), EINVAL);
+	dma_buf_detach(r.dmabuf, plain);
+	ASSERT_ERR(dma_buf_block_reap(r.dev, &c, 1, 0), ENOENT);
+	rig_close(&r);
+
+	ASSERT(rig_open(&r, ro, &ways[2], 4096));
+	ASSERT_ERR(rig_submit(&r, DMA_TO_DEVICE, 0, 1, 0, 1), EBADF);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "writing");
+	rig_close(&r);
+	ASSERT(rig_open(&r, wo, &ways[2], 4096));
+	ASSERT_ERR(rig_submit(&r, DMA_FROM_DEVICE, 0, 1, 0, 1), EBADF);
+	ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 4000, 1), 4000);
+	rig_close(&r);
+	close(rw);
+	close(ro);
+	close(wo);
+}
