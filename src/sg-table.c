@@ -76,37 +76,49 @@ DMABUF_PUBLIC uint64_t dma_buf_sg_length(const struct dma_buf_sg_table *table)
 	return length;
 }
 
+/*
+ * What a segment's length, but the last one's, is a multiple of: the granularity, and so that the
+ * next segment starts aligned.
+ */
+static uint64_t segment_unit(const struct dma_buf_device_parameters *limits)
+{
+	uint64_t granularity = limits->length_granularity ? limits->length_granularity : 1;
+	uint64_t alignment = limits->address_alignment ? limits->address_alignment : 1;
+	uint64_t common = granularity & -granularity; /* its largest power of two */
+
+	if (common > alignment)
+		common = alignment;
+	if (granularity / common > UINT64_MAX / alignment)
+		return UINT64_MAX;
+	return granularity / common * alignment;
+}
+
 /* Most bytes from @address that one segment may hold. */
-static uint64_t segment_room(uint64_t address, uint64_t left,
+static uint64_t segment_room(uint64_t address, uint64_t left, uint64_t unit,
 			     const struct dma_buf_device_parameters *limits)
 {
-	uint64_t room = left, to_boundary;
+	uint64_t room = left, to_last;
 
 	if (limits->max_segment_size && room > limits->max_segment_size)
 		room = limits->max_segment_size;
 	if (limits->segment_boundary_mask) {
-		to_boundary = limits->segment_boundary_mask -
-			      (address & limits->segment_boundary_mask) + 1;
-		if (room > to_boundary)
-			room = to_boundary;
+		to_last = limits->segment_boundary_mask - (address & limits->segment_boundary_mask);
+		if (room - 1 > to_last)
+			room = to_last + 1;
 	}
-	if (room < left && limits->address_alignment > 1)
-		room -= (address + room) & (limits->address_alignment - 1);
-	if (room < left && limits->length_granularity > 1)
-		room -= room % limits->length_granularity;
-	return room;
+	return room < left ? room - room % unit : room;
 }
 
 /* Walks the segments; fills @table if it has entries already, else counts them. */
 static int64_t segment_walk(struct dma_buf_sg_table *table, uint64_t address, uint64_t size,
 			    const struct dma_buf_device_parameters *limits)
 {
-	uint64_t done = 0, room;
+	uint64_t unit = segment_unit(limits), done = 0, room;
 	unsigned int n = 0;
 
 	while (done < size) {
-		room = segment_room(address + done, size - done, limits);
-		if (!room || room > size)
+		room = segment_room(address + done, size - done, unit, limits);
+		if (!room)
 			return dmabuf_fail(E2BIG,
 					   "no segment fits at byte %" PRIu64 ": alignment %" PRIu64
 					   ", granularity %" PRIu64 ", boundary mask 0x%" PRIx64
