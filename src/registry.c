@@ -36,7 +36,8 @@ static void forget_parent(void)
 	}
 }
 
-/* No other thread may be half-way through a table that the child will use: all locks, outer first. */
+/* No other thread may be half-way through a table that the child will use: all locks, outer first.
+ */
 static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
