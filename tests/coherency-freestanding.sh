@@ -3,6 +3,7 @@
 # coherency-freestanding.sh ARCHIVE SOURCE...: the archive asks for nothing but what a freestanding
 # compiler may ask for, and the sources include nothing but what it brings.
 archive=$1
+failed=0
 shift
 
 report()
@@ -10,6 +11,7 @@ report()
 	if [ -z "$3" ]; then
 		echo "ok $1 - $2"
 	else
+		failed=1
 		echo "not ok $1 - $2"
 		echo "$3" | sed 's/^/# /'
 	fi
@@ -26,3 +28,4 @@ report 1 C3_the_core_needs_no_c_library "$others"
 headers=$(grep -hE '^#[[:space:]]*include' "$@" |
 	grep -vE '<std(int|bool|def)\.h>|"coherency\.h"')
 report 2 C3_the_core_includes_freestanding_headers_only "$headers"
+exit $failed
