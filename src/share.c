@@ -143,7 +143,8 @@ static void collect(struct msghdr *msg, struct received *r)
 	}
 }
 
-static int recv_once(int socket, struct share_message *m, size_t *done, struct received *r)
+static int recv_once(int socket, int type, struct share_message *m, size_t *done,
+		     struct received *r)
 {
 	struct iovec iov = { .iov_base = (char *)m + *done, .iov_len = sizeof(*m) - *done };
 	union {
@@ -159,7 +160,7 @@ static int recv_once(int socket, struct share_message *m, size_t *done, struct r
 	if (n < 0)
 		return -errno;
 	collect(&msg, r);
-	if (n == 0)
+	if (n == 0 && type != SOCK_DGRAM)
 		return dmabuf_fail(EPIPE, "socket %d: the peer closed it", socket);
 	if (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
 		return dmabuf_fail(
@@ -167,17 +168,33 @@ static int recv_once(int socket, struct share_message *m, size_t *done, struct r
 			"socket %d: the message does not fit one buffer (or no descriptor "
 			"is left here)",
 			socket);
+	if (type != SOCK_STREAM && (size_t)n != sizeof(*m))
+		return dmabuf_fail(EPROTO, "socket %d: a message of %zd bytes, not %zu", socket, n,
+				   sizeof(*m));
 	*done += (size_t)n;
 	return 0;
 }
 
+/* Only on a stream does a message come in parts; elsewhere the rest would be another message. */
+static int socket_type(int socket)
+{
+	socklen_t length = sizeof(int);
+	int type;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+		return dmabuf_fail(errno, "descriptor %d: %s", socket, strerror(errno));
+	return type;
+}
+
 static int recv_all(int socket, struct share_message *m, struct received *r, uint64_t deadline)
 {
+	int type = socket_type(socket), err;
 	size_t done = 0;
-	int err;
 
+	if (type < 0)
+		return type;
 	while (done < sizeof(*m)) {
-		err = recv_once(socket, m, &done, r);
+		err = recv_once(socket, type, m, &done, r);
 		if (!err || err == -EINTR)
 			continue;
 		if (err == -EAGAIN || err == -EWOULDBLOCK)
