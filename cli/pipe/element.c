@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/* What the elements have in common, in their own processes. */
+#include "element.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <dmabuf/error.h>
+#include <dmabuf/info.h>
+
+#include "../command.h"
+
+/* The pool is sent at once; a runner that takes longer is in trouble. */
+#define OPEN_MS 30000
+/* The end of one wait for a frame; then it waits again: a slow source is not an error. */
+#define NEXT_MS 60000
+
+static const char *role_name(enum channel_role role)
+{
+	if (role == CHANNEL_SOURCE)
+		return "source";
+	return role == CHANNEL_SINK ? "sink" : "stage";
+}
+
+void element_describe(const struct element *element, char *text, size_t room)
+{
+	snprintf(text, room, "%s %u (%.100s%s)", role_name(element->role), element->number,
+		 element->text, strlen(element->text) > 100 ? "..." : "");
+	make_printable(text);
+}
+
+static void notify(const struct element *element, const char *key, const char *format, va_list args)
+{
+	struct channel_notice notice = { .head = channel_head(CHANNEL_TELL) };
+
+	snprintf(notice.key, sizeof(notice.key), "%s", key);
+	vsnprintf(notice.value, sizeof(notice.value), format, args);
+	make_printable(notice.value);
+	/* If the runner is gone there is nobody to tell. */
+	(void)!send(element->control, &notice, sizeof(notice), MSG_NOSIGNAL);
+}
+
+int element_fail(const struct element_context *context, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	notify(context->element, "error", format, args);
+	va_end(args);
+	return -1;
+}
+
+void element_tell(const struct element_context *context, const char *key, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	notify(context->element, key, format, args);
+	va_end(args);
+}
+
+int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait)
+{
+	int got;
+
+	do {
+		got = dmabuf_channel_next(context->channel, frame, may_wait ? NEXT_MS : 0);
+	} while (got == -EINTR || (got == -ETIMEDOUT && may_wait));
+	if (got == -ETIMEDOUT)
+		return 2;
+	return got < 0 ? element_fail(context, "%s", dmabuf_last_error()) : got;
+}
+
+int element_pass(const struct element_context *context, const struct dmabuf_frame *frame)
+{
+	if (dmabuf_channel_pass(context->channel, frame) == 0)
+		return 0;
+	return element_fail(context, "%s", dmabuf_last_error());
+}
+
+int element_finish(const struct element_context *context)
+{
+	if (dmabuf_channel_finish(context->channel) == 0)
+		return 0;
+	return element_fail(context, "%s", dmabuf_last_error());
+}
+
+void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
+		    uint64_t len, enum dma_data_direction direction)
+{
+	/* One vmap for each buffer, until the process ends. */
+	static void *kept[DMABUF_CHANNEL_MAX_BUFFERS];
+
+	if (!kept[frame->index])
+		kept[frame->index] = dma_buf_vmap(frame->dmabuf);
+	if (!kept[frame->index] || dma_buf_begin_cpu_access(frame->dmabuf, 0, len, direction) < 0) {
+		element_fail(context, "%s", dmabuf_last_error());
+		return NULL;
+	}
+	return kept[frame->index];
+}
+
+int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
+		uint64_t len, enum dma_data_direction direction)
+{
+	if (dma_buf_end_cpu_access(frame->dmabuf, 0, len, direction) == 0)
+		return 0;
+	return element_fail(context, "%s", dmabuf_last_error());
+}
+
+int element_look_at_all(const struct element_context *context,
+			int (*look)(const struct element_context *context,
+				    const struct dmabuf_frame *frame, const void *bytes,
+				    void *data),
+			void *data)
+{
+	struct dmabuf_frame frame;
+	int got, err;
+
+	while ((got = element_next(context, &frame, true)) > 0) {
+		const void *bytes = element_begin(context, &frame, frame.used, DMA_FROM_DEVICE);
+
+		if (!bytes)
+			return -1;
+		err = look(context, &frame, bytes, data);
+		if (element_end(context, &frame, frame.used, DMA_FROM_DEVICE) < 0 || err < 0)
+			return -1;
+		if (element_pass(context, &frame) < 0)
+			return -1;
+	}
+	return got;
+}
+
+static int run_here(struct element_context *context)
+{
+	const struct element *element = context->element;
+	char sockets[64], label[DMA_BUF_NAME_LEN];
+	int err;
+
+	/* Ctrl-C reaches the whole group: the runner decides what follows, and ends us. */
+	signal(SIGINT, SIG_IGN);
+	snprintf(sockets, sizeof(sockets), "1:%d:%d:%d", element->control, element->in,
+		 element->out);
+	snprintf(label, sizeof(label), "%u %.26s", element->number, element->text);
+	make_printable(label);
+	if (setenv(DMABUF_CHANNEL_ENV, sockets, 1) < 0)
+		return element_fail(context, "no memory for the environment");
+	(void)dmabuf_set_label(label);
+	context->channel = dmabuf_channel_open(OPEN_MS);
+	if (!context->channel)
+		return element_fail(context, "%s", dmabuf_last_error());
+	err = element->class->run(context);
+	dmabuf_channel_close(context->channel);
+	return err;
+}
+
+void element_main(struct element *element, bool stages_write)
+{
+	struct element_context context = { .element = element, .stages_write = stages_write };
+	int err = element->class->foreign ? element->class->run(&context) : run_here(&context);
+
+	_exit(err < 0 ? EXIT_FAILED : EXIT_OK);
+}

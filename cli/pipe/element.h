@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* The elements of a pipe, as the command line gives them and as they run. */
+#ifndef DMABUF_CLI_PIPE_ELEMENT_H
+#define DMABUF_CLI_PIPE_ELEMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <dmabuf/channel.h>
+
+#include "channel-wire.h"
+#include "output.h"
+#include "picture.h"
+
+/* Each takes a place among the holders of each buffer, and the runner takes one. */
+#define PIPE_MAX_ELEMENTS 32
+
+struct element;
+
+/* What runs in an element's own process. */
+struct element_context {
+	const struct element *element;
+	struct dmabuf_channel *channel;
+	bool stages_write; /* some stage may change the bytes of a buffer */
+};
+
+/*
+ * struct element_class - a kind of element
+ * @prefix: how the command line names it: the whole word, or up to and with the colon
+ * @roles: where it may stand, 1 << enum channel_role
+ * @writes: as a stage it may change the bytes
+ * @foreign: a program that opens its channel itself
+ * @parse: [optional] understands what follows the prefix; 0, or EXIT_USAGE after usage()
+ * @open: [optional] opens files, in the runner before anything starts; 0 or -1 after complain()
+ * @run: in the element's process: until the end of the stream was passed on. 0, or -1 after
+ *	element_fail()
+ */
+struct element_class {
+	const char *prefix;
+	unsigned int roles;
+	bool writes;
+	bool foreign;
+	int (*parse)(struct element *element, const char *argument);
+	int (*open)(struct element *element);
+	int (*run)(struct element_context *context);
+};
+
+#define ROLE(role) (1u << (role))
+
+struct element {
+	const struct element_class *class;
+	const char *text;     /* as on the command line */
+	const char *argument; /* what follows the prefix */
+	enum channel_role role;
+	unsigned int number; /* counts from 1 */
+
+	int fd;		      /* its file, or -1 */
+	bool streams;	      /* the file takes plain reads and writes only */
+	struct output output; /* of a sink or tee that writes a file */
+	struct picture picture;
+	uint64_t frames; /* how many to make; UINT64_MAX: no end */
+	uint64_t bytes;
+	char **argv; /* of an exec: element */
+
+	int control; /* in the element's process */
+	int in;
+	int out;
+};
+
+extern const struct element_class file_class;
+extern const struct element_class stream_class;
+extern const struct element_class null_class;
+extern const struct element_class test_class;
+extern const struct element_class sha256_class;
+extern const struct element_class crc32_class;
+extern const struct element_class count_class;
+extern const struct element_class verify_class;
+extern const struct element_class tee_class;
+extern const struct element_class exec_class;
+
+/* "stage 3 (sha256)" into @text. */
+void element_describe(const struct element *element, char *text, size_t room);
+
+/* Tell the runner why this element gives up. Returns -1. */
+int element_fail(const struct element_context *context, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Tell the runner a result. */
+void element_tell(const struct element_context *context, const char *key, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * The next frame, however long it takes: 1; 0 at the end; -1 after element_fail(). With
+ * @may_wait false it is 2 if there is none yet.
+ */
+int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait);
+int element_pass(const struct element_context *context, const struct dmabuf_frame *frame);
+int element_finish(const struct element_context *context);
+
+/*
+ * Start and end of a CPU access to the first @len bytes of a frame. The address is mapped once for
+ * each buffer and kept; NULL after element_fail().
+ */
+void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
+		    uint64_t len, enum dma_data_direction direction);
+int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
+		uint64_t len, enum dma_data_direction direction);
+
+/* For each frame: the CPU reads it, @look sees it, it is passed on. Up to the end of the stream. */
+int element_look_at_all(const struct element_context *context,
+			int (*look)(const struct element_context *context,
+				    const struct dmabuf_frame *frame, const void *bytes,
+				    void *data),
+			void *data);
+
+/* The file and stream elements' ways of transfer, see transfer.c and stream.c. */
+int transfer_read(struct element_context *context);
+int transfer_write(struct element_context *context);
+int stream_read(struct element_context *context);
+int stream_write(struct element_context *context);
+
+/* The element's process: open the channel, run, report. Does not return. */
+void element_main(struct element *element, bool stages_write) __attribute__((noreturn));
+
+#endif

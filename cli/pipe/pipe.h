@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* A pipe as its runner sees it. */
+#ifndef DMABUF_CLI_PIPE_PIPE_H
+#define DMABUF_CLI_PIPE_PIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <dmabuf/channel.h>
+#include <dmabuf/info.h>
+
+#include "../command.h"
+#include "channel-wire.h"
+#include "element.h"
+
+#define PIPE_MAX_RESULTS 16
+
+struct pipe_options {
+	uint64_t buffers;
+	uint64_t size;
+	bool quiet;
+	bool json;
+	enum color_mode color;
+};
+
+struct pipe_result {
+	char key[CHANNEL_KEY_LEN];
+	char value[CHANNEL_VALUE_LEN];
+};
+
+/* An element and its process. */
+struct member {
+	struct element element;
+	pid_t pid;
+	int pidfd;   /* -1: reaped, or never started */
+	int control; /* -1: the element closed it */
+	int child_control;
+	int child_in;
+	int child_out;
+	bool opened;
+	bool finished;
+	bool peer_gone;
+	uint64_t deadline; /* pipe_now() by which it must do the next thing; 0: none */
+	int status;	   /* of waitpid() */
+	struct rusage usage;
+	struct dmabuf_channel_stats stats;
+	char error[CHANNEL_VALUE_LEN];
+	unsigned int result_count;
+	struct pipe_result results[PIPE_MAX_RESULTS];
+};
+
+/* How it ended; pipe_blame() fills it in. */
+struct outcome {
+	bool failed;
+	bool consequent;      /* a neighbour's end is to blame; its reason will follow */
+	int signal;	      /* that ended the runner, or 0 */
+	int status;	      /* for exit() */
+	unsigned int element; /* number of the one to blame, 0: none */
+	char reason[CHANNEL_VALUE_LEN + 160];
+};
+
+struct pipe {
+	struct pipe_options options;
+	struct member members[PIPE_MAX_ELEMENTS];
+	unsigned int count;
+	bool stages_write;
+	int signal_fd;
+	struct dma_buf *pool[DMABUF_CHANNEL_MAX_BUFFERS];
+	uint64_t inodes[DMABUF_CHANNEL_MAX_BUFFERS];
+	struct dma_buf_counters counters;
+	uint64_t started; /* pipe_now() when the pool was sent */
+	uint64_t ended;
+	struct outcome outcome;
+};
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t pipe_now(void);
+
+/* parse.c: 0, or EXIT_USAGE after usage(). */
+int pipe_parse(struct pipe *pipe, int argc, char **argv);
+
+/* The first reason counts, unless it was only a consequence. @member may be NULL. */
+void pipe_blame(struct pipe *pipe, const struct member *member, bool consequent, int status,
+		const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* spawn.c: start the processes, then make the pool and send it. 0, or -1 after pipe_blame(). */
+int pipe_spawn(struct pipe *pipe);
+int pipe_send_pool(struct pipe *pipe);
+void pipe_drop_pool(struct pipe *pipe);
+
+/* notice.c: take what an element has sent. True: there may be more. */
+bool member_receive(struct pipe *pipe, struct member *member);
+
+/* supervise.c: until every process has ended, one way or the other. */
+void pipe_supervise(struct pipe *pipe);
+
+/* progress.c: a line on a terminal, now and then. */
+void progress_show(const struct pipe *pipe);
+void progress_clear(const struct pipe *pipe);
+bool progress_wanted(const struct pipe *pipe);
+
+/* report-text.c, report-json.c */
+void report_text(const struct pipe *pipe);
+void report_json(const struct pipe *pipe);
+/* Is stdout taken by the data? */
+bool pipe_writes_stdout(const struct pipe *pipe);
+double pipe_seconds(const struct pipe *pipe);
+
+#endif
