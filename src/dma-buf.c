@@ -423,8 +423,13 @@ static struct dma_buf *get_owned(int fd, int shown, int payload_fd)
 	b->key.inode = st.st_ino;
 	known = find_again(&b->key, &b->fd);
 	if (known) {
-		buffer_destroy(b);
-		return &known->base;
+		err = control_intact(&known->control);
+		if (!err) {
+			buffer_destroy(b);
+			return &known->base;
+		}
+		dma_buf_put(&known->base);
+		return get_failed(b, err);
 	}
 	err = adopt(b, &st, payload_fd);
 	if (err)

@@ -107,7 +107,7 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 
 	if (err)
 		return err;
-	s = calloc(1, sizeof(*s));
+	s = aligned_alloc(_Alignof(struct snapshot), sizeof(*s));
 	if (!s)
 		return dmabuf_fail(ENOMEM, "no memory to describe a buffer");
 	take_snapshot(s, c);

@@ -288,7 +288,8 @@ int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
  * come along: use dma_buf_recv() or dma_buf_get_split()), EUSERS (DMA_BUF_MAX_CLIENTS reached),
  * EPROTO (made by another version of the layout), ETIMEDOUT (a dead holder's place cannot be
  * cleaned up, because a living one does not let go of a lock), EOPNOTSUPP (a kernel dma-buf),
- * ENOMEM, EMFILE, and what the registered exporter's open hook answers. May block. Row A3.
+ * EIO (a holder wiped the shared state of a buffer that this process has), ENOMEM, EMFILE, and what
+ * the registered exporter's open hook answers. May block. Row A3.
  */
 struct dma_buf *dma_buf_get(int fd);
 
