@@ -17,7 +17,6 @@
 #include "ownership.h"
 #include "process.h"
 #include "shm/lock.h"
-#include "shm/recovery.h"
 #include "text.h"
 
 /* Attachments of this process by address, so that a stale pointer is told and not followed. */
@@ -96,7 +95,7 @@ static int find_entry(struct buffer *b, uint32_t *index)
 {
 	uint32_t i;
 
-	recovery_sweep(&b->client, &b->control);
+	ownership_recover(b);
 	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
 		if (!atomic_load(&b->control.attachments[i].owner)) {
 			*index = i;

@@ -199,13 +199,25 @@ void coherency_assume_dirty(struct coherency_state *s, uint64_t size)
 	s->cpu_writers = COHERENCY_UNKNOWN;
 }
 
+static void clean_dirty(struct coherency_state *s, struct coherency_plan *plan)
+{
+	for (uint32_t i = 0; i < s->dirty.count; i++)
+		plan_add(plan, COHERENCY_CLEAN, s->dirty.range[i].start, s->dirty.range[i].end);
+	set_clear(&s->dirty);
+}
+
+void coherency_settle(struct coherency_state *s, struct coherency_plan *plan)
+{
+	plan_start(plan);
+	if (device_owns(s))
+		clean_dirty(s, plan);
+}
+
 void coherency_device_begin(struct coherency_state *s, uint64_t size, enum coherency_access access,
 			    struct coherency_plan *plan)
 {
 	plan_start(plan);
-	for (uint32_t i = 0; i < s->dirty.count; i++)
-		plan_add(plan, COHERENCY_CLEAN, s->dirty.range[i].start, s->dirty.range[i].end);
-	set_clear(&s->dirty);
+	clean_dirty(s, plan);
 	count_up(access & COHERENCY_WRITE ? &s->device_writers : &s->device_readers);
 	plan_finish(plan);
 }

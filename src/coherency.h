@@ -147,6 +147,12 @@ void coherency_cpu_begin(struct coherency_state *s, uint64_t start, uint64_t end
 void coherency_cpu_end(struct coherency_state *s, uint64_t start, uint64_t end,
 		       enum coherency_access access, struct coherency_plan *plan);
 
+/*
+ * Dirty bytes while a device owns the buffer: a writer died in the middle of its access, and
+ * whoever cleaned up could not run operations. They are cleaned before anybody goes on.
+ */
+void coherency_settle(struct coherency_state *s, struct coherency_plan *plan);
+
 /* Set algebra; empty ranges change nothing. Both may leave the set wider than exact, see above. */
 void coherency_set_add(struct coherency_set *set, uint64_t start, uint64_t end);
 void coherency_set_remove(struct coherency_set *set, uint64_t start, uint64_t end);

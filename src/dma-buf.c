@@ -18,6 +18,7 @@
 #include "exporter.h"
 #include "memfd.h"
 #include "options.h"
+#include "ownership.h"
 #include "process.h"
 #include "reaper.h"
 #include "registry.h"
@@ -360,7 +361,10 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	b->base.size = facts.size;
 	b->base.flags = (facts.flags & SHM_READ_ONLY) ? O_RDONLY : O_RDWR;
 	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
-	return exporter_open(b);
+	err = exporter_open(b);
+	if (!err)
+		ownership_recover(b);
+	return err;
 }
 
 /* Two threads may have joined at the same time; one handle stays. NULL: no memory, @b is left. */

@@ -8,6 +8,7 @@
 #include "coherency.h"
 #include "error.h"
 #include "shm/lock.h"
+#include "shm/recovery.h"
 
 /* Most mappings or accesses that one entry's counter is believed. */
 #define BELIEVED_MAX 1024
@@ -75,27 +76,6 @@ static void count_owners(struct buffer *b, struct coherency_state *state)
 	state->cpu_writers = cpu_writers;
 }
 
-static int transition_begin(struct transition *t, struct buffer *b)
-{
-	int err;
-
-	err = control_intact(&b->control);
-	if (err)
-		return err;
-	err = lock_coherency(&b->client, &b->control);
-	if (err)
-		return err;
-	t->b = b;
-	t->size = control_whole_lines(b->base.size);
-	control_copy(&t->state, &b->control.header->coherency, sizeof(t->state));
-	count_owners(b, &t->state);
-	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
-		dmabuf_log(
-			DMABUF_LOG_WARNING,
-			"the buffer's coherency state made no sense; everything counts as dirty");
-	return 0;
-}
-
 static void transition_end(struct transition *t)
 {
 	t->b->control.header->coherency = t->state;
@@ -140,6 +120,43 @@ static int run_plan(struct buffer *b, const struct coherency_plan *plan)
 	return err;
 }
 
+/* What a dead writer left dirty under a device's hands is cleaned before anything else. */
+static int settle(struct transition *t)
+{
+	struct coherency_state old = t->state;
+	struct coherency_plan plan;
+	int err;
+
+	coherency_settle(&t->state, &plan);
+	err = run_plan(t->b, &plan);
+	if (err) {
+		t->state = old;
+		transition_end(t);
+	}
+	return err;
+}
+
+static int transition_begin(struct transition *t, struct buffer *b)
+{
+	int err;
+
+	err = control_intact(&b->control);
+	if (err)
+		return err;
+	err = lock_coherency(&b->client, &b->control);
+	if (err)
+		return err;
+	t->b = b;
+	t->size = control_whole_lines(b->base.size);
+	control_copy(&t->state, &b->control.header->coherency, sizeof(t->state));
+	count_owners(b, &t->state);
+	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
+		dmabuf_log(
+			DMABUF_LOG_WARNING,
+			"the buffer's coherency state made no sense; everything counts as dirty");
+	return settle(t);
+}
+
 static int check_possible(struct buffer *b)
 {
 	int err;
@@ -169,6 +186,16 @@ int ownership_track(struct buffer *b)
 	}
 	transition_end(&t);
 	return 0;
+}
+
+void ownership_recover(struct buffer *b)
+{
+	struct transition t;
+
+	/* A transition that begins settles; if that fails, the next one tries again. */
+	if (recovery_sweep(&b->client, &b->control) && tracked(b) && check_possible(b) == 0 &&
+	    transition_begin(&t, b) == 0)
+		transition_end(&t);
 }
 
 static int skip(struct buffer *b)

@@ -12,6 +12,9 @@
 /* A non-coherent device comes: keep track from now on. 0 or -errno with words. */
 int ownership_track(struct buffer *b);
 
+/* Clean up after dead clients, and do to the caches what they left to be done. */
+void ownership_recover(struct buffer *b);
+
 /*
  * An access that writes is about to begin, or has ended: kept in the client's slot, whether tracked
  * or not, so that tracking can start while brackets are open.

@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -238,6 +240,62 @@ TEST(C1_handing_over_without_unmapping_costs_what_it_needs)
 	ASSERT_EQ(s.shadow.memory[10], 2);
 	unmap(&s, table, DMA_BIDIRECTIONAL);
 	ASSERT_EQ(s.shadow.operations, 2);
+	close_scene(&s);
+}
+
+struct dying_writer {
+	int fd;
+	struct gate written;
+};
+
+static int write_and_wait_for_death(void *arg)
+{
+	struct dying_writer *w = arg;
+	struct dma_buf *dmabuf = dma_buf_get(w->fd);
+	uint8_t *bytes = dma_buf_vmap(dmabuf);
+
+	ASSERT_OK(dma_buf_begin_cpu_access(dmabuf, 0, LINE, DMA_TO_DEVICE));
+	bytes[3] = 77;
+	gate_signal(&w->written);
+	pause();
+	return 1;
+}
+
+TEST(C3_what_a_dead_writer_left_dirty_is_cleaned_by_whoever_finds_it)
+{
+	struct dying_writer writer;
+	struct dma_buf_attachment *other;
+	struct dma_buf_sg_table *table;
+	struct scene s;
+	pid_t child;
+
+	open_scene(&s);
+	get_over_the_past(&s);
+	writer.fd = dma_buf_fd(s.dmabuf, O_CLOEXEC);
+	gate_init(&writer.written);
+	child = spawn(write_and_wait_for_death, &writer);
+	gate_wait(&writer.written);
+	table = map(&s, DMA_BIDIRECTIONAL, false);
+	s.shadow.operations = 0;
+	ASSERT_EQ(s.shadow.memory[3], 0);
+	ASSERT_OK(kill(child, SIGKILL));
+	ASSERT_EQ(reap(child), 128 + SIGKILL);
+
+	other = dma_buf_attach(s.dmabuf, dma_buf_cpu_device());
+	ASSERT(other);
+	ASSERT_EQ(s.shadow.operations, 1);
+	ASSERT_EQ(s.shadow.op, DMA_BUF_CACHE_CLEAN);
+	ASSERT_EQ(s.shadow.memory[3], 77);
+	/* What the device writes now is not run over later. */
+	s.shadow.memory[3] = 78;
+	unmap(&s, table, DMA_BIDIRECTIONAL);
+	ASSERT_OK(dma_buf_begin_cpu_access(s.dmabuf, 0, LINE, DMA_FROM_DEVICE));
+	ASSERT_EQ(s.shadow.cpu[3], 78);
+	ASSERT_EQ(s.shadow.memory[3], 78);
+	ASSERT_OK(dma_buf_end_cpu_access(s.dmabuf, 0, LINE, DMA_FROM_DEVICE));
+	dma_buf_detach(s.dmabuf, other);
+	close(writer.fd);
+	gate_close(&writer.written);
 	close_scene(&s);
 }
 

@@ -100,11 +100,14 @@ bool recovery_try(struct client *client, struct control *c, uint32_t slot)
 	return cleaned;
 }
 
-void recovery_sweep(struct client *client, struct control *c)
+bool recovery_sweep(struct client *client, struct control *c)
 {
+	bool cleaned = false;
 	uint32_t slot;
 
 	for (slot = 0; slot < DMA_BUF_MAX_CLIENTS; slot++)
-		if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
-			recovery_try(client, c, slot);
+		if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE &&
+		    recovery_try(client, c, slot))
+			cleaned = true;
+	return cleaned;
 }

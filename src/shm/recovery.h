@@ -18,7 +18,7 @@ int recovery_clean(struct client *client, struct control *c, uint32_t slot);
 /* If @slot's client is dead, clean up. Returns true if it did. */
 bool recovery_try(struct client *client, struct control *c, uint32_t slot);
 
-/* recovery_try() on every slot in use. */
-void recovery_sweep(struct client *client, struct control *c);
+/* recovery_try() on every slot in use. Returns true if there was anything to do. */
+bool recovery_sweep(struct client *client, struct control *c);
 
 #endif
