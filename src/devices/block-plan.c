@@ -150,40 +150,64 @@ void block_plan_free(struct block_transfer *t)
 	t->iov = NULL;
 }
 
+static uint32_t granule_of(const struct block_limits *limits, const struct block_span *span)
+{
+	if (!span->direct)
+		return 1;
+	return limits->memory_alignment > limits->offset_alignment ? limits->memory_alignment
+								   : limits->offset_alignment;
+}
+
+static uint64_t end_of(const struct iovec *iov)
+{
+	return (uint64_t)(uintptr_t)iov->iov_base + iov->iov_len;
+}
+
 /*
  * Memory for one request from the span's position on: up to max_segments entries, neighbours
- * joined. A direct request is never cut at a place where the next one could not be direct.
+ * joined. Where that is not the whole span, it ends so that the next request can be direct too.
  */
 static unsigned int gather(struct block_transfer *t, const struct block_limits *limits)
 {
 	const struct block_span *span = &t->spans[t->span];
-	uint64_t granule = span->direct ? limits->offset_alignment : 1;
-	uint64_t left = span->end - span->position, total = 0, address, length;
+	uint64_t granule = granule_of(limits, span), left = span->end - span->position;
+	uint64_t most = left < MAX_REQUEST ? left : MAX_REQUEST, total = 0, length;
 	unsigned int n = 0, entries = 0;
 	struct iovec *last = NULL;
 	struct cursor c;
 
-	if (left > MAX_REQUEST)
-		left = MAX_REQUEST;
 	cursor_set(&c, t->region, t->buffer_offset + span->position);
-	while (total < left && c.sg < c.end) {
-		address = cursor_address(&c);
+	while (total < most && c.sg < c.end) {
 		if (entries++ >= limits->max_segments && total >= granule)
 			break;
-		if (!last || (uint64_t)(uintptr_t)last->iov_base + last->iov_len != address) {
+		if (!last || end_of(last) != cursor_address(&c)) {
 			if (n == t->iov_room)
 				break;
 			last = &t->iov[n++];
-			last->iov_base = (void *)(uintptr_t)address;
+			last->iov_base = block_pointer(cursor_address(&c));
 			last->iov_len = 0;
 		}
-		length = cursor_take(&c, left - total);
+		length = cursor_take(&c, most - total);
 		last->iov_len += length;
 		total += length;
 	}
-	if (last)
-		last->iov_len -= total % granule;
+	if (last && total < left && c.sg < c.end && end_of(last) == cursor_address(&c)) {
+		last->iov_len -= last->iov_len % granule;
+		if (!last->iov_len)
+			n--;
+	}
 	return n;
+}
+
+/* After a transfer that was cut short by the system: can the rest of the span still be direct? */
+static bool still_aligned(const struct block_transfer *t, const struct block_limits *limits)
+{
+	const struct block_span *span = &t->spans[t->span];
+	struct cursor c;
+
+	cursor_set(&c, t->region, t->buffer_offset + span->position);
+	return (t->file_offset + span->position) % limits->offset_alignment == 0 && c.sg < c.end &&
+	       cursor_address(&c) % limits->memory_alignment == 0;
 }
 
 static void finish(struct block_transfer *t, int64_t result)
@@ -254,6 +278,6 @@ void block_advance(struct block_device *b, struct block_transfer *t, int64_t res
 		atomic_fetch_add_explicit(&b->bounced, (uint64_t)result, memory_order_relaxed);
 	if (span->position >= span->end)
 		t->span++;
-	else if ((t->file_offset + span->position) % b->limits.offset_alignment)
-		span->direct = false;
+	else if (span->direct)
+		span->direct = still_aligned(t, &b->limits);
 }

@@ -13,7 +13,7 @@
 
 #include "error.h"
 
-#define STACK_SIZE (256 * 1024)
+#define STACK_SIZE ((size_t)256 * 1024)
 
 struct pool {
 	pthread_cond_t work;

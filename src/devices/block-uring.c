@@ -200,7 +200,7 @@ static int free_slot(const struct uring *u)
 static int uring_map(struct block_device *b, struct block_region *region)
 {
 	struct uring *u = b->engine_priv;
-	struct iovec iov = { (void *)(uintptr_t)region->sgl[0].dma_address, region->length };
+	struct iovec iov = { block_pointer(region->sgl[0].dma_address), region->length };
 	uint64_t next = region->sgl[0].dma_address;
 	__u64 tag = 0;
 	unsigned int i;

@@ -113,26 +113,29 @@ static void block_unmap_sg(struct dma_buf_device *dev, struct dma_buf_sg_table *
 {
 	struct block_device *b = dev->priv;
 	struct block_region **link, *region;
+	bool idle = true;
 
 	if (process_cookie() != b->owner)
 		return;
 	pthread_mutex_lock(&b->lock);
 	region = *find_region(b, table);
-	if (region && !block_drain(b, region, BLOCK_DRAIN_MS)) {
-		pthread_mutex_unlock(&b->lock);
-		dmabuf_log(DMABUF_LOG_ERROR,
-			   "%s: a transfer does not end; the disk may still change the buffer that "
-			   "is being unmapped",
-			   dev->name);
-		return;
-	}
+	if (region)
+		idle = block_drain(b, region, BLOCK_DRAIN_MS);
+	/* The lock was given up meanwhile. */
 	link = find_region(b, table);
-	if (*link) {
+	region = *link;
+	if (region && idle) {
 		*link = region->next;
 		b->engine->unmap(b, region);
 	}
 	pthread_mutex_unlock(&b->lock);
-	free(region);
+	if (idle)
+		free(region);
+	else
+		dmabuf_log(DMABUF_LOG_ERROR,
+			   "%s: a transfer does not end; the disk may still change the buffer that "
+			   "is being unmapped",
+			   dev->name);
 }
 
 const struct dma_buf_map_ops block_map_ops = {

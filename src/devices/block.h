@@ -24,6 +24,12 @@
 /* How long unmapping and releasing wait for transfers that nobody reaped. */
 #define BLOCK_DRAIN_MS 30000
 
+/* Device addresses are virtual addresses of this process. */
+static inline void *block_pointer(uint64_t address)
+{
+	return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr): by definition */
+}
+
 /* What the disk and the file system below ask for; always filled in, see block-limits.c. */
 struct block_limits {
 	uint32_t memory_alignment;
