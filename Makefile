@@ -63,7 +63,7 @@ mutants: setup ## seeded faults: each must make its test fail
 
 .PHONY: bench
 bench: build ## one table, JSON and pictures
-	@scripts/bench
+	@bench/run $(BUILD)
 
 .PHONY: coverage-doc
 coverage-doc: build ## rewrite the tests column of docs/coverage.md

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The results as one text table."""
+import machine
+
+
+def time_text(ns):
+    for unit, size in (("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:.0f} {unit}"
+    return f"{ns:.3g} ns"
+
+
+def spread(statistics):
+    return f"{time_text(statistics['p10'])} .. {time_text(statistics['p90'])}"
+
+
+def verdict(case):
+    if "target_ratio" in case:
+        met = case["cpu_ratio"]["median"] <= case["target_ratio"]
+        return f"{'met' if met else 'MISSED'} ({case['target_ratio']}x or less)"
+    if "target_ns" in case:
+        met = case["cpu_ns"]["median"] <= case["target_ns"]
+        return f"{'met' if met else 'MISSED'} ({time_text(case['target_ns'])} or less)"
+    return ""
+
+
+def ratio_text(case):
+    if "cpu_ratio" not in case:
+        return ""
+    r = case["cpu_ratio"]
+    return f"{r['median']:.3g}x ({r['p10']:.3g} .. {r['p90']:.3g})"
+
+
+def case_rows(cases):
+    rows = [("", "elapsed", "p10 .. p90", "CPU", "p10 .. p90", "faults",
+             "CPU, of baseline's (p10 .. p90)", "target")]
+    for case in cases:
+        rows.append((
+            case["label"],
+            time_text(case["wall_ns"]["median"]),
+            spread(case["wall_ns"]),
+            time_text(case["cpu_ns"]["median"]),
+            spread(case["cpu_ns"]),
+            f"{case['faults']['median']:.4g}",
+            ratio_text(case),
+            verdict(case),
+        ))
+    return rows
+
+
+def frame_rows(cases):
+    rows = [("", "frames/s", "a frame", "p10 .. p90", "CPU a frame", "copied", "faults",
+             "CPU, of dmabuf pipe's")]
+    for case in cases:
+        rows.append((
+            case["label"],
+            f"{1e9 / case['wall_ns']['median']:.0f}",
+            time_text(case["wall_ns"]["median"]),
+            spread(case["wall_ns"]),
+            time_text(case["cpu_ns"]["median"]),
+            f"{case['copied']['median'] / 1e6:.1f} MB",
+            f"{case['faults']['median']:.3g}",
+            ratio_text(case),
+        ))
+    return rows
+
+
+def memory_rows(memory):
+    rows = [("", "shared", "anonymous", "page tables", "descriptors", "mappings")]
+    for case in memory["cases"]:
+        for who in ("owner", "peer"):
+            of = {key: value["median"] for key, value in case[who].items()}
+            rows.append((
+                f"{case['name']}, {who}",
+                f"{case['shared']['median']:.0f} B" if who == "owner" else "(the same)",
+                f"{of['anonymous']:.0f} B",
+                f"{of['page_tables']:.0f} B",
+                f"{of['descriptors']:.3g}",
+                f"{of['mappings']:.3g}",
+            ))
+    return rows
+
+
+def syscall_rows(counts):
+    rows = [("", "system calls", "which")]
+    for name, of in counts.items():
+        which = " ".join(
+            f"{call} {number:g}" for call, number in
+            sorted(of["calls"].items(), key=lambda item: -item[1]))
+        rows.append((name, f"{of['total']:g}", which or "-"))
+    return rows
+
+
+def layout(title, rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["", title]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])] + [row[i].rjust(widths[i])
+                                             if i < len(row) - 1 or row is rows[0] and len(row) > 3
+                                             else row[i].ljust(widths[i])
+                                             for i in range(1, len(row))]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return lines
+
+
+def fixed_cost(results):
+    cpu = {case["name"]: case["cpu_ns"]["median"] for case in results["lifecycle"]["cases"]}
+    bare = cpu["memfd-untouched"]
+    extra = cpu["dmabuf-untouched"] - bare
+    page = (cpu["memfd-8m"] - bare) / 2048
+    enough = (10 * extra - bare) / page
+    return [
+        "",
+        f"  A buffer costs {time_text(extra)} more than a memfd, in both processes together and "
+        "whatever its size.",
+        f"  A page costs {time_text(page)}, written there and read here, in either. So the ratio "
+        "tells the size:",
+        f"  it is 1.1 at {enough:.0f} pages ({enough * 4:.0f} KiB), below that more.",
+    ]
+
+
+def text(results):
+    frames = results["frames"]["cases"]
+    lines = [machine.sentence(results["machine"])]
+    lines += layout("One buffer's life: create, share, map, use (every page), destroy",
+                    case_rows(results["lifecycle"]["cases"]))
+    lines += fixed_cost(results)
+    lines += layout("Single calls in one process", case_rows(results["calls"]["cases"]))
+    lines += layout("1080p NV12 frames between two processes, every byte written and read",
+                    frame_rows([c for c in frames if not c["name"].endswith("handoff")]))
+    lines += layout("The same, handing over alone",
+                    frame_rows([c for c in frames if c["name"].endswith("handoff")]))
+    lines += layout(f"Memory of one buffer beyond its payload ({results['memory']['buffers']} of "
+                    f"{results['memory']['payload'] // 1024} KiB, held by two processes)",
+                    memory_rows(results["memory"]))
+    if results["syscalls"]:
+        lines += layout("System calls of one operation, or frame, in all processes",
+                        syscall_rows(results["syscalls"]))
+    return "\n".join(lines) + "\n"
