@@ -80,6 +80,12 @@ int buffer_check(const struct dma_buf *dmabuf);
 /* 0, or -EINVAL with words: DMA_NONE and values out of range. */
 int direction_check(enum dma_data_direction direction);
 
+/*
+ * What dma_buf_get_split() does, for a descriptor that nobody else has: @fd is taken over, also on
+ * failure. @shown is its number in words about it.
+ */
+struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd);
+
 /* Give back everything that a handle has; it must be out of the registry. */
 void buffer_destroy(struct buffer *b);
 

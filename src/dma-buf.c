@@ -401,8 +401,7 @@ static struct dma_buf *get_failed(struct buffer *b, int err)
 	return NULL;
 }
 
-/* Takes @fd over. */
-static struct dma_buf *get_owned(int fd, int shown, int payload_fd)
+struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd)
 {
 	struct buffer *b, *known;
 	struct stat st;
@@ -451,7 +450,7 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
 		return dmabuf_fail_ptr(EBADF, "descriptor %d is not open", fd);
 	if (own < 0)
 		return dmabuf_fail_ptr(errno, "no descriptor to be had: %s", strerror(errno));
-	return get_owned(own, fd, payload_fd);
+	return buffer_get_owned(own, fd, payload_fd);
 }
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_get(int fd)

@@ -216,15 +216,18 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_recv(int socket, int timeout_ms)
 	struct share_message m = { 0 };
 	struct dma_buf *dmabuf = NULL;
 	int err = timeout_check(timeout_ms);
-	unsigned int i;
+	unsigned int i, first = 0;
 
 	if (!err)
 		err = recv_all(socket, &m, &r, clock_ms() + (uint64_t)timeout_ms);
-	if (!err)
-		dmabuf = dma_buf_get_split(r.fds[0], r.count > 1 ? r.fds[1] : -1);
-	if (!err && !dmabuf)
-		err = -errno;
-	for (i = 0; i < r.count; i++)
+	if (!err) {
+		/* Nobody else knows the number yet, so that no copy is needed. */
+		first = 1;
+		dmabuf = buffer_get_owned(r.fds[0], r.fds[0], r.count > 1 ? r.fds[1] : -1);
+		if (!dmabuf)
+			err = -errno;
+	}
+	for (i = first; i < r.count; i++)
 		close(r.fds[i]);
 	if (err)
 		errno = -err;
