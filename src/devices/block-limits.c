@@ -211,10 +211,10 @@ void block_limits_find(struct block_limits *limits, int fd, const char *sysfs)
 		if (!dioalign && queue.logical_block_size)
 			align_to_block(limits, queue.logical_block_size, queue.dma_alignment);
 		snprintf(limits->source, sizeof(limits->source), "limits of %s from its queue%s",
-			 queue.disk, dioalign ? ", alignment from the file system" : "");
+			 queue.disk, dioalign ? ", alignment by STATX_DIOALIGN" : "");
 	} else if (dioalign) {
 		snprintf(limits->source, sizeof(limits->source),
-			 "no disk found below device %u:%u, alignment from the file system",
+			 "no disk found below device %u:%u, alignment by STATX_DIOALIGN",
 			 major(st.st_dev), minor(st.st_dev));
 	} else if (is_disk && !ioctl(fd, BLKSSZGET, &block) && is_alignment((uint64_t)block)) {
 		align_to_block(limits, (uint32_t)block, 0);
