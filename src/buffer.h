@@ -42,11 +42,12 @@ struct buffer {
 	struct dma_buf base;
 	struct buffer_key key;
 	UT_hash_handle hh;
-	uint64_t cookie;     /* of the process that the handle belongs to */
-	unsigned int refs;   /* guarded by the registry's lock */
-	bool exporter;	     /* this process made the buffer and runs release */
-	bool zombie;	     /* released here, but referred to elsewhere */
-	atomic_bool escaped; /* a descriptor left the library */
+	struct buffer *made_prev, *made_next; /* of all handles, those being made or dropped too */
+	uint64_t cookie;		      /* of the process that the handle belongs to */
+	unsigned int refs;		      /* guarded by the registry's lock */
+	bool exporter;			      /* this process made the buffer and runs release */
+	bool zombie;			      /* released here, but referred to elsewhere */
+	atomic_bool escaped;		      /* a descriptor left the library */
 	char exp_name[DMA_BUF_NAME_LEN];
 	struct exporter_class *class; /* counted; NULL for plain memory and own exports */
 

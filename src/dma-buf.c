@@ -72,6 +72,7 @@ static struct buffer *buffer_new(void)
 	pthread_mutex_init(&b->list_mutex, &attr);
 	pthread_mutexattr_destroy(&attr);
 	pthread_mutex_init(&b->access_lock, NULL);
+	registry_track(b);
 	return b;
 }
 
@@ -85,11 +86,13 @@ static void close_fd(int *fd)
 void buffer_destroy(struct buffer *b)
 {
 	/* Free the slot while its lock is still held; a child leaves the parent's alone. */
+	registry_untrack(b);
 	if (b->control.header && b->cookie == process_cookie())
 		client_leave(&b->client, &b->control);
 	if (b->storage.ops)
 		b->storage.ops->drop(&b->storage);
-	control_unmap(&b->control);
+	if (b->cookie == process_cookie())
+		control_unmap(&b->control);
 	client_destroy(&b->client);
 	close_fd(&b->fd);
 	if (b->brackets != b->brackets_inline)
@@ -162,6 +165,15 @@ static int identify(struct buffer *b)
 	return 0;
 }
 
+/* No fork in between: a child must find the descriptor where it can close it. */
+static int open_client(struct buffer *b)
+{
+	registry_lock();
+	b->client.fd = client_reopen(b->fd);
+	registry_unlock();
+	return b->client.fd < 0 ? b->client.fd : 0;
+}
+
 /* Everything of an own export that can fail; buffer_destroy() undoes any part of it. */
 static int export_memory(struct buffer *b, const char *name, size_t size, bool read_only)
 {
@@ -169,13 +181,14 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 	size_t length = control_size() + (read_only ? 0 : page_round_up(size));
 	int err;
 
+	registry_lock();
 	b->fd = create_memfd(name, length);
-	if (b->fd < 0)
-		return b->fd;
-	b->client.fd = client_reopen(b->fd);
-	if (b->client.fd < 0)
-		return b->client.fd;
-	err = identify(b);
+	err = b->fd < 0 ? b->fd : 0;
+	registry_unlock();
+	if (!err)
+		err = open_client(b);
+	if (!err)
+		err = identify(b);
 	if (!err)
 		err = client_publish(b->fd);
 	if (!err)
@@ -189,7 +202,7 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 		facts.payload_dev = b->storage.device;
 		facts.payload_ino = b->storage.inode;
 	} else {
-		storage_compact(&b->storage, b->client.fd, &b->control, size);
+		storage_compact(&b->storage, b->fd, &b->control, size);
 	}
 	err = client_join(&b->client, &b->control);
 	if (err)
@@ -301,6 +314,15 @@ DMABUF_PUBLIC int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 	return duplicate(b->storage.read_only ? b->storage.fd : b->fd, flags);
 }
 
+/* With the registry's lock held. Compact storage is mapped through the published description. */
+static void set_published(struct buffer *b, int *fd)
+{
+	b->fd = *fd;
+	*fd = -1;
+	if (!b->storage.read_only)
+		b->storage.fd = b->fd;
+}
+
 /* Another reference to a handle that this process has already; wakes a zombie up. */
 static struct buffer *find_again(const struct buffer_key *key, int *fd)
 {
@@ -311,8 +333,7 @@ static struct buffer *find_again(const struct buffer_key *key, int *fd)
 	if (b && b->zombie) {
 		b->zombie = false;
 		b->refs = 0;
-		b->fd = *fd;
-		*fd = -1;
+		set_published(b, fd);
 		client_publish(b->fd);
 	}
 	if (b)
@@ -324,7 +345,7 @@ static struct buffer *find_again(const struct buffer_key *key, int *fd)
 static int adopt_storage(struct buffer *b, const struct control_facts *facts, int payload_fd)
 {
 	if (!(facts->flags & SHM_SPLIT)) {
-		storage_compact(&b->storage, b->client.fd, &b->control, facts->size);
+		storage_compact(&b->storage, b->fd, &b->control, facts->size);
 		return 0;
 	}
 	if (!(facts->flags & SHM_READ_ONLY))
@@ -344,10 +365,9 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	size_t file_size = (size_t)st->st_size;
 	int err;
 
-	b->client.fd = client_reopen(b->fd);
-	if (b->client.fd < 0)
-		return b->client.fd;
-	err = control_map(&b->control, b->client.fd, file_size, true, true);
+	err = open_client(b);
+	if (!err)
+		err = control_map(&b->control, b->client.fd, file_size, true, true);
 	if (!err)
 		err = control_read(&b->control, file_size, &facts);
 	if (!err)
@@ -379,8 +399,7 @@ static struct buffer *publish_handle(struct buffer *b)
 		known->refs = known->zombie ? 1 : known->refs + 1;
 		known->zombie = false;
 		if (known->fd < 0) {
-			known->fd = b->fd; /* published when it was adopted */
-			b->fd = -1;
+			set_published(known, &b->fd); /* published when it was adopted */
 		}
 	} else {
 		err = registry_add(b);

@@ -154,6 +154,10 @@ static int transition_begin(struct transition *t, struct buffer *b)
 		dmabuf_log(
 			DMABUF_LOG_WARNING,
 			"the buffer's coherency state made no sense; everything counts as dirty");
+	if (atomic_load(&b->control.header->tracked) == SHM_TRACKED_DOUBT) {
+		atomic_store(&b->control.header->tracked, SHM_TRACKED);
+		coherency_assume_dirty(&t->state, t->size);
+	}
 	return settle(t);
 }
 
@@ -182,7 +186,7 @@ int ownership_track(struct buffer *b)
 		return err;
 	if (!tracked(b)) {
 		coherency_assume_dirty(&t.state, t.size);
-		atomic_store(&b->control.header->tracked, 1);
+		atomic_store(&b->control.header->tracked, SHM_TRACKED);
 	}
 	transition_end(&t);
 	return 0;
@@ -253,8 +257,12 @@ int ownership_cpu_end(struct buffer *b, size_t start, size_t len, enum dma_data_
 	if (!tracked(b) || !len)
 		return skip(b);
 	err = transition_begin(&t, b);
-	if (err)
+	if (err) {
+		/* What was written is recorded by whoever gets the lock next. */
+		if (access & COHERENCY_WRITE)
+			atomic_store(&b->control.header->tracked, SHM_TRACKED_DOUBT);
 		return err;
+	}
 	coherency_cpu_end(&t.state, line_down(start), control_whole_lines(start + len), access,
 			  &plan);
 	err = run_plan(b, &plan);

@@ -8,6 +8,7 @@
 #include "buffer.h"
 #include "error.h"
 #include "export.h"
+#include "registry.h"
 #include "text.h"
 
 #define POOL_MAX 4096
@@ -71,8 +72,18 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_pool_get(struct dma_buf_pool *pool)
 /* Nobody else can have it, and nothing of its last use is left. */
 static bool reusable(struct buffer *b, size_t size)
 {
-	return b->base.size == size && b->refs == 1 && !atomic_load(&b->escaped) &&
-	       !b->attachments && !b->vmap_count && !b->bracket_count;
+	bool idle = b->base.size == size && !atomic_load(&b->escaped);
+
+	registry_lock();
+	idle = idle && b->refs == 1;
+	registry_unlock();
+	pthread_mutex_lock(&b->access_lock);
+	idle = idle && !b->vmap_count && !b->bracket_count && !b->pfn_users;
+	pthread_mutex_unlock(&b->access_lock);
+	pthread_mutex_lock(&b->list_mutex);
+	idle = idle && !b->attachments;
+	pthread_mutex_unlock(&b->list_mutex);
+	return idle;
 }
 
 DMABUF_PUBLIC void dma_buf_pool_put(struct dma_buf_pool *pool, struct dma_buf *dmabuf)

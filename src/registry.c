@@ -12,6 +12,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct buffer *buffers;
+static struct buffer *made;
 static uint64_t owner_cookie;
 
 static void close_copy(int *fd)
@@ -29,6 +30,8 @@ static void forget_parent(void)
 
 	HASH_ITER(hh, buffers, b, next) {
 		HASH_DEL(buffers, b);
+	}
+	for (b = made; b; b = b->made_next) {
 		close_copy(&b->client.fd);
 		close_copy(&b->fd);
 		if (b->storage.read_only)
@@ -84,6 +87,28 @@ void registry_lock(void)
 void registry_unlock(void)
 {
 	pthread_mutex_unlock(&lock);
+}
+
+void registry_track(struct buffer *b)
+{
+	registry_lock();
+	b->made_next = made;
+	if (made)
+		made->made_prev = b;
+	made = b;
+	registry_unlock();
+}
+
+void registry_untrack(struct buffer *b)
+{
+	registry_lock();
+	if (b->made_prev)
+		b->made_prev->made_next = b->made_next;
+	else
+		made = b->made_next;
+	if (b->made_next)
+		b->made_next->made_prev = b->made_prev;
+	registry_unlock();
 }
 
 struct buffer *registry_find(const struct buffer_key *key)

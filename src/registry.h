@@ -14,6 +14,13 @@
 void registry_lock(void);
 void registry_unlock(void);
 
+/*
+ * Every handle from its making to its end, so that a child finds descriptors to close that are in
+ * no table (yet, or any more). They take the registry's lock; making a descriptor needs it held.
+ */
+void registry_track(struct buffer *b);
+void registry_untrack(struct buffer *b);
+
 /* All of these: with the registry's lock held. */
 struct buffer *registry_find(const struct buffer_key *key);
 /* 0, or -ENOMEM with words. */

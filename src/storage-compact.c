@@ -7,6 +7,10 @@
 
 #include "error.h"
 
+/*
+ * Through the published description: a mapping outlives the handle and keeps the buffer from being
+ * released, as the kernel's do, but must not keep the holder's place.
+ */
 static void *compact_map(struct storage *s, size_t offset, size_t length, int prot)
 {
 	void *addr = mmap(NULL, length, prot, MAP_SHARED, s->fd, (off_t)offset);

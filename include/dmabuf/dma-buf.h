@@ -589,6 +589,7 @@ void dma_buf_kunmap_atomic(struct dma_buf *dmabuf, unsigned long page, void *vad
  *
  * Counted; the same address each time. Mapped once and kept until this process's last reference
  * goes (row B4). Read-only in other processes than the exporting one if the buffer is O_RDONLY.
+ * A forked child does not inherit it.
  *
  * Return: the address; NULL with errno EINVAL, ENOMEM, ECHILD, or the exporter's. May block. Row
  * B3.
@@ -608,6 +609,8 @@ void dma_buf_vunmap(struct dma_buf *dmabuf, void *vaddr);
  * @offset: first byte, a multiple of the page
  * @length: bytes, 1 or more; offset + length at most the size rounded up to a page
  * @prot: PROT_READ, PROT_WRITE or both
+ *
+ * The mapping keeps the buffer from being released, as an open descriptor does.
  *
  * Return: an address for dma_buf_munmap(), valid even after the handle is gone; NULL with errno
  * EINVAL, EACCES (PROT_WRITE on an O_RDONLY buffer), ENOMEM, ECHILD. May block. Row B3.

@@ -110,6 +110,17 @@ int control_map(struct control *c, int fd, size_t file_size, bool whole, bool wr
 	if (base == MAP_FAILED)
 		return dmabuf_fail(errno, "mapping %zu bytes of descriptor %d failed", length, fd);
 	end = base + length;
+	/*
+	 * A mapping keeps its description, and with it the lock on a slot: a forked child's copy
+	 * would make its parent look alive after the parent's death.
+	 */
+	if (whole && madvise(base, length, MADV_DONTFORK) < 0) {
+		int err = errno;
+
+		munmap(base, length);
+		return dmabuf_fail(err, "keeping a mapping from children failed: %s",
+				   strerror(err));
+	}
 	c->base = base;
 	c->length = length;
 	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);

@@ -30,6 +30,10 @@
 #define SHM_READ_ONLY 2u
 #define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY)
 
+/* shm_header.tracked: coherency is kept; an access ended without being recorded there */
+#define SHM_TRACKED 1u
+#define SHM_TRACKED_DOUBT 2u
+
 /*
  * Lock bytes, far behind any file's end. A holder keeps a write lock on the byte of its slot, every
  * published descriptor a read lock on the first byte; both through open file descriptions, so the
@@ -94,7 +98,7 @@ struct shm_header {
 	uint64_t payload_dev;
 	uint64_t payload_ino;
 	uint32_t exporter_generation; /* of slot 0 while the exporter has it */
-	_Atomic(uint32_t) tracked;    /* a non-coherent mapping was made: coherency is kept */
+	_Atomic(uint32_t) tracked;    /* 0 until a non-coherent device comes, then SHM_TRACKED* */
 	char exp_name[DMA_BUF_NAME_LEN];
 	_Atomic(uint64_t) name[DMA_BUF_NAME_LEN / 8];
 	struct shm_counters counters __attribute__((aligned(64)));
