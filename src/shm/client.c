@@ -43,7 +43,8 @@ static int set_lock(int fd, short type, int64_t byte)
 
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
-	return -errno;
+	/* The kernel's way to say that it found no memory for a lock. */
+	return errno == ENOLCK ? -ENOMEM : -errno;
 }
 
 static bool range_locked(int fd, int64_t first, int64_t count)
