@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -125,11 +126,13 @@ int pipe_spawn(struct pipe *pipe)
 
 static int make_pool(struct pipe *pipe)
 {
+	char name[DMA_BUF_NAME_LEN];
 	struct stat st;
 	int fd;
 
 	for (uint64_t i = 0; i < pipe->options.buffers; i++) {
-		pipe->pool[i] = dma_buf_alloc("dmabuf pipe", pipe->options.size, O_RDWR);
+		snprintf(name, sizeof(name), "pipe %d/%d", (int)getpid(), (int)i);
+		pipe->pool[i] = dma_buf_alloc(name, pipe->options.size, O_RDWR);
 		if (!pipe->pool[i])
 			return -1;
 		fd = dma_buf_fd(pipe->pool[i], O_CLOEXEC);

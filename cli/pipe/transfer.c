@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <dmabuf/block.h>
 #include <dmabuf/error.h>
+
+#include "../command.h"
 
 /* The end of one wait for a transfer; then it waits again, as any disk may be slow. */
 #define REAP_MS 60000
@@ -50,6 +53,15 @@ static int fail_last(const struct transfer *t)
 	return element_fail(t->context, "%s", dmabuf_last_error());
 }
 
+/* The file's last name, as far as a device's name may go. */
+static void device_name(const struct element *element, char *name, size_t room)
+{
+	const char *slash = strrchr(element->argument, '/');
+
+	snprintf(name, room, "%s", slash && slash[1] ? slash + 1 : element->argument);
+	make_printable(name);
+}
+
 static int transfer_init(struct transfer *t, struct element_context *context,
 			 enum dma_data_direction direction)
 {
@@ -58,9 +70,11 @@ static int transfer_init(struct transfer *t, struct element_context *context,
 		.depth = DMABUF_CHANNEL_MAX_BUFFERS,
 	};
 	struct dma_buf_block_info info = { .size = sizeof(info) };
+	char name[DMA_BUF_DEVICE_NAME_LEN];
 
+	device_name(context->element, name, sizeof(name));
 	*t = (struct transfer){ .context = context, .direction = direction };
-	t->dev = dma_buf_block_open(context->element->fd, NULL, &options);
+	t->dev = dma_buf_block_open(context->element->fd, name, &options);
 	if (!t->dev || dma_buf_block_get_info(t->dev, &info) < 0)
 		return fail_last(t);
 	t->size = info.file_size;

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "list.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "../command.h"
+
+const char *ls_direction(enum dma_data_direction direction)
+{
+	switch (direction) {
+	case DMA_BIDIRECTIONAL:
+		return "bidirectional";
+	case DMA_TO_DEVICE:
+		return "to-device";
+	case DMA_FROM_DEVICE:
+		return "from-device";
+	default:
+		return "none";
+	}
+}
+
+static void print_head(const struct ls_buffer *b, uint64_t size, const char *name,
+		       const char *exporter, unsigned int holders, unsigned int attachments)
+{
+	char text[32];
+
+	size_format((double)size, text, sizeof(text));
+	printf("%-8ju %10s  %-20s %-12s %7u %11u\n", (uintmax_t)b->ino, text, name[0] ? name : "-",
+	       exporter[0] ? exporter : "-", holders, attachments);
+}
+
+static bool is_holder(const struct dma_buf_info *info, pid_t pid)
+{
+	for (unsigned int i = 0; i < info->holder_count; i++)
+		if (info->holders[i].pid == pid)
+			return true;
+	return false;
+}
+
+static void print_holders(const struct ls_buffer *b)
+{
+	const struct dma_buf_info *info = b->info;
+
+	for (unsigned int i = 0; i < info->holder_count; i++) {
+		const struct dma_buf_holder_info *h = &info->holders[i];
+
+		printf("  holder %-8jd %s%s%s\n", (intmax_t)h->pid, h->label,
+		       h->exporter ? ", exporter" : "", h->alive ? "" : ", dead");
+	}
+	for (unsigned int i = 0; i < b->process_count; i++)
+		if (!is_holder(info, b->processes[i].pid))
+			printf("  holder %-8jd %s, descriptor only\n",
+			       (intmax_t)b->processes[i].pid, b->processes[i].command);
+}
+
+static void print_attachments(const struct dma_buf_info *info)
+{
+	for (unsigned int i = 0; i < info->attachment_count; i++) {
+		const struct dma_buf_attachment_info *a = &info->attachments[i];
+
+		printf("  device %s of ", a->device);
+		if (a->holder < info->holder_count)
+			printf("%jd", (intmax_t)info->holders[a->holder].pid);
+		else
+			printf("nobody");
+		printf(", %s, %s\n", a->mapped ? "mapped" : "not mapped",
+		       ls_direction(a->direction));
+	}
+}
+
+static void print_ours(const struct ls_buffer *b, bool brief)
+{
+	const struct dma_buf_info *info = b->info;
+	const struct dma_buf_counters *c;
+
+	if (!info) {
+		print_head(b, 0, "?", "?", b->process_count, 0);
+		if (!brief)
+			printf("  cannot be read: %s\n", b->problem);
+		return;
+	}
+	print_head(b, info->size, info->name, info->exp_name, info->holder_count,
+		   info->attachment_count);
+	if (brief)
+		return;
+	if (info->read_only || info->split || !info->exporter_alive)
+		printf(" %s%s%s\n", info->read_only ? " read-only" : "",
+		       info->split ? " split" : "", info->exporter_alive ? "" : " exporter-gone");
+	print_holders(b);
+	print_attachments(info);
+	c = &info->counters;
+	printf("  %" PRIu64 " CPU accesses, %" PRIu64 " maps (%" PRIu64
+	       " kept); cache operations: %" PRIu64 " needed, %" PRIu64 " done, %" PRIu64
+	       " avoided; %" PRIu64 " recovered\n",
+	       c->cpu_access, c->maps, c->cached_maps, c->sync_needed, c->sync_done,
+	       c->sync_skipped, c->recovered);
+}
+
+static void print_kernels(const struct ls_buffer *b, bool brief)
+{
+	print_head(b, b->size, b->name, b->exporter, b->process_count, 0);
+	if (brief)
+		return;
+	printf("  kernel dma-buf, %" PRIu64 " references\n", b->references);
+	for (unsigned int i = 0; i < b->process_count; i++)
+		printf("  holder %-8jd %s\n", (intmax_t)b->processes[i].pid,
+		       b->processes[i].command);
+}
+
+void ls_print_text(const struct ls_list *list, bool brief, bool bold)
+{
+	printf("%s%-8s %10s  %-20s %-12s %7s %11s%s\n", color_bold(bold), "INODE", "SIZE", "NAME",
+	       "EXPORTER", "HOLDERS", "ATTACHMENTS", color_end(bold));
+	for (unsigned int i = 0; i < list->count; i++) {
+		if (list->buffers[i].kernel)
+			print_kernels(&list->buffers[i], brief);
+		else
+			print_ours(&list->buffers[i], brief);
+	}
+}
