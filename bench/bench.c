@@ -47,6 +47,7 @@ static double faults_now(void)
 
 void bench_begin(struct bench_sample *sample)
 {
+	sample->copied = 0;
 	sample->faults = faults_now();
 	sample->cpu_ns = clock_read(CLOCK_PROCESS_CPUTIME_ID);
 	sample->wall_ns = bench_now_ns();

@@ -76,14 +76,15 @@ static void stop(void)
 static void run(const struct bench_case *c, unsigned long repeat, struct bench_sample *sample)
 {
 	const struct lifecycle_kind *kind = c->context;
-	struct command command = {
-		.kind = kind == &lifecycle_dmabuf,
-		.repeat = (uint32_t)repeat,
-		.what = { .size = c->size, .touch = !strstr(c->name, "untouched") },
-	};
 	struct bench_sample theirs;
+	struct command command;
 	unsigned long i;
 
+	memset(&command, 0, sizeof(command));
+	command.kind = kind == &lifecycle_dmabuf;
+	command.repeat = (uint32_t)repeat;
+	command.what.size = c->size;
+	command.what.touch = !strstr(c->name, "untouched");
 	bench_write(control_socket, &command, sizeof(command));
 	bench_begin(sample);
 	for (i = 0; i < repeat; i++)

@@ -20,6 +20,7 @@
 #define BUFFERS 1000
 #define PAYLOAD 65536
 #define ROUNDS 15
+#define MAX_ROUNDS 100
 
 /* Of one process. */
 enum figure { ANONYMOUS, PAGE_TABLES, DESCRIPTORS, MAPPINGS, FIGURES };
@@ -30,6 +31,8 @@ static const char *const figure_names[FIGURES] = { "anonymous", "page_tables", "
 struct figures {
 	double of[FIGURES];
 };
+
+static int kept = ROUNDS;
 
 /* What both processes report, and the shared memory behind a buffer. */
 struct round {
@@ -167,14 +170,15 @@ static void run_round(const struct holding_kind *kind, struct round *r)
 	end(peer, peer_result);
 }
 
+/* Of the rounds after the first one, which is the warm-up. */
 static struct json_object *series(const struct round *rounds, size_t offset)
 {
-	double samples[ROUNDS];
+	double samples[MAX_ROUNDS];
 	int i;
 
-	for (i = 0; i < ROUNDS; i++)
-		memcpy(&samples[i], (const char *)&rounds[i] + offset, sizeof(double));
-	return bench_statistics(samples, ROUNDS);
+	for (i = 0; i < kept; i++)
+		memcpy(&samples[i], (const char *)&rounds[i + 1] + offset, sizeof(double));
+	return bench_statistics(samples, (size_t)kept);
 }
 
 static struct json_object *report(const struct holding_kind *kind, const struct round *rounds)
@@ -211,27 +215,40 @@ static void allow_descriptors(void)
 	bench_check(limit.rlim_cur >= 4ul * BUFFERS, "getting enough descriptors");
 }
 
-int main(void)
+static void report_all(const struct holding_kind *const *kinds,
+		       struct round (*rounds)[MAX_ROUNDS + 1])
 {
-	static const struct holding_kind *const kinds[] = { &holding_memfd, &holding_dmabuf };
 	struct json_object *root = json_object_new_object(), *list = json_object_new_array();
-	static struct round rounds[2][ROUNDS + 1];
-	int i, k;
+	int k;
 
 	bench_check(root && list, "allocation");
-	allow_descriptors();
-	for (i = 0; i < ROUNDS + 1; i++)
-		for (k = 0; k < 2; k++)
-			run_round(kinds[k], &rounds[k][i]);
-	/* The first round is the warm-up. */
 	for (k = 0; k < 2; k++)
-		json_object_array_add(list, report(kinds[k], &rounds[k][1]));
+		json_object_array_add(list, report(kinds[k], rounds[k]));
 	json_object_object_add(root, "subject", json_object_new_string("memory"));
-	json_object_object_add(root, "rounds", json_object_new_int(ROUNDS));
+	json_object_object_add(root, "rounds", json_object_new_int(kept));
 	json_object_object_add(root, "buffers", json_object_new_int(BUFFERS));
 	json_object_object_add(root, "payload", json_object_new_int(PAYLOAD));
 	json_object_object_add(root, "cases", list);
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN));
 	json_object_put(root);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct holding_kind *const kinds[] = { &holding_memfd, &holding_dmabuf };
+	static struct round rounds[2][MAX_ROUNDS + 1];
+	int i, k;
+
+	if (argc == 3 && !strcmp(argv[1], "--rounds"))
+		kept = (int)strtol(argv[2], NULL, 10);
+	if ((argc != 1 && argc != 3) || kept < 1 || kept > MAX_ROUNDS) {
+		fprintf(stderr, "usage: memory [--rounds N]\n");
+		return 2;
+	}
+	allow_descriptors();
+	for (i = 0; i <= kept; i++)
+		for (k = 0; k < 2; k++)
+			run_round(kinds[k], &rounds[k][i]);
+	report_all(kinds, rounds);
 	return 0;
 }
