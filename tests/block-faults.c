@@ -255,7 +255,7 @@ static void *submit_thread(void *data)
 	return NULL;
 }
 
-/* io_uring cancels what a thread left when it ended. */
+/* io_uring's workers belong to the thread that submitted. */
 TEST(H1_block_transfers_outlive_the_thread_that_submitted_them)
 {
 	unsigned int way, round, i;
@@ -276,6 +276,54 @@ TEST(H1_block_transfers_outlive_the_thread_that_submitted_them)
 			rig_close(&r);
 		}
 		close(fd);
+	}
+}
+
+struct leaving {
+	struct rig *r;
+	struct fuse_file *f;
+	atomic_bool submitted;
+};
+
+static void *leaving_thread(void *data)
+{
+	struct leaving *l = data;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		ASSERT_OK(rig_submit(l->r, DMA_TO_DEVICE, i * 4096, 4096, i * 4096, i));
+	ASSERT(eventually(has_arrived, &l->f->arrived, WAIT_MS));
+	atomic_store(&l->submitted, true);
+	return NULL;
+}
+
+/* One write is with a disk that does not answer, the others wait for it in the kernel. */
+TEST(H1_block_what_waits_behind_a_slow_disk_outlives_its_thread)
+{
+	unsigned int way, i;
+
+	for (way = 0; way < WAYS; way++) {
+		struct fuse_file *f = fuse_file_open();
+		struct rig r;
+
+		if (rig_open(&r, f->fd, &ways[way], 8 * 4096)) {
+			struct leaving l = { .r = &r, .f = f };
+			pthread_t thread;
+
+			fill(r.cpu, 8 * 4096, 51);
+			atomic_store(&f->hold, true);
+			ASSERT_EQ(pthread_create(&thread, NULL, leaving_thread, &l), 0);
+			ASSERT(eventually(is_over, &l.submitted, WAIT_MS));
+			/* Time to end, or to get as far as the disk lets it. */
+			poll(NULL, 0, 50);
+			fuse_file_release(f);
+			pthread_join(thread, NULL);
+			for (i = 0; i < 8; i++)
+				ASSERT_EQ(rig_reap(&r, NULL), 4096);
+			ASSERT(memcmp(f->data, r.cpu, 8 * 4096) == 0);
+			rig_close(&r);
+		}
+		fuse_file_close(f);
 	}
 }
 

@@ -374,8 +374,7 @@ static uint64_t check_request(const struct plan_rig *p, const struct block_reque
 	}
 	/* Entries smaller than a block have to be taken together, however many. */
 	if (!p->odd || !direct)
-		ASSERT(entries_in(p, at, total) <=
-		       l->max_segments + (total <= l->offset_alignment));
+		ASSERT(entries_in(p, at, total) <= l->max_segments + 1);
 	return total;
 }
 
@@ -390,6 +389,7 @@ static void check_seam(const struct plan_rig *p, const struct block_request *r, 
 static void run_plan(struct plan_rig *p, unsigned int *seed)
 {
 	uint64_t total, moved = 0;
+	bool cut_short = false;
 	int last_fd = -1;
 	struct block_request r;
 	unsigned int steps = 0;
@@ -399,11 +399,17 @@ static void run_plan(struct plan_rig *p, unsigned int *seed)
 		ASSERT(++steps < 100000);
 		ASSERT_EQ((uint64_t)r.offset - p->t.file_offset, moved);
 		total = check_request(p, &r);
-		check_seam(p, &r, &last_fd);
-		/* Now and then it is interrupted. */
+		if (!cut_short)
+			check_seam(p, &r, &last_fd);
+		/* Now and then it is interrupted, or moves fewer bytes. */
 		if (!pick(seed, 8)) {
 			block_advance(&p->b, &p->t, -EINTR);
 			continue;
+		}
+		if (!pick(seed, 8)) {
+			total = 1 + pick(seed, (unsigned int)total);
+			total = pick(seed, 2) && total > 512 ? total / 512 * 512 : total;
+			cut_short = true;
 		}
 		moved += total;
 		block_advance(&p->b, &p->t, (int64_t)total);

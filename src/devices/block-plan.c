@@ -249,8 +249,7 @@ static void leave_direct(struct block_device *b, struct block_span *span)
 static void failed(struct block_device *b, struct block_transfer *t, int err)
 {
 	struct block_span *span = &t->spans[t->span];
-	/* io_uring cancels what a thread had under way when that thread ends; do it again here. */
-	bool again = err == EAGAIN || err == EINTR || err == ECANCELED;
+	bool again = err == EAGAIN || err == EINTR;
 
 	if (err == EINVAL && span->direct)
 		leave_direct(b, span);
