@@ -85,14 +85,16 @@ static void close_fd(int *fd)
 
 void buffer_destroy(struct buffer *b)
 {
-	/* Free the slot while its lock is still held; a child leaves the parent's alone. */
 	registry_untrack(b);
-	if (b->control.header && b->cookie == process_cookie())
-		client_leave(&b->client, &b->control);
-	if (b->storage.ops)
-		b->storage.ops->drop(&b->storage);
-	if (b->cookie == process_cookie())
+	if (b->cookie == process_cookie()) {
+		/* The slot is freed while its lock is still held. */
+		if (b->control.header)
+			client_leave(&b->client, &b->control);
+		if (b->storage.ops)
+			b->storage.ops->drop(&b->storage);
 		control_unmap(&b->control);
+	}
+	/* A child inherited no mappings, and its descriptors were closed when it was forked. */
 	client_destroy(&b->client);
 	close_fd(&b->fd);
 	if (b->brackets != b->brackets_inline)

@@ -42,7 +42,7 @@ static int read_only_keep(struct storage *s)
 
 	if (s->kept)
 		return 0;
-	addr = read_only_map(s, 0, page_round_up(s->size), PROT_READ);
+	addr = map_for_us(s->fd, 0, page_round_up(s->size), PROT_READ);
 	if (!addr)
 		return -errno;
 	s->kept = addr;
@@ -98,10 +98,9 @@ int storage_create_read_only(struct storage *s, size_t size)
 	s->fd = memfd_make("dmabuf-payload", length);
 	if (s->fd < 0)
 		return s->fd;
-	s->kept = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-	if (s->kept == MAP_FAILED) {
-		s->kept = NULL;
-		err = dmabuf_fail(errno, "mapping %zu bytes failed: %s", length, strerror(errno));
+	s->kept = map_for_us(s->fd, 0, length, PROT_READ | PROT_WRITE);
+	if (!s->kept) {
+		err = -errno;
 		goto fail;
 	}
 	err = memfd_seal(s->fd, SEALS_FINAL);

@@ -445,3 +445,23 @@ TEST_TIMEOUT(A3_children_forked_at_any_moment_keep_nobodys_place, 60)
 	close(peer.socket);
 	dma_buf_put(dmabuf);
 }
+
+static int count_inherited_mappings(void *arg)
+{
+	struct dma_buf *dmabuf = arg;
+
+	ASSERT_EQ(buffer_mappings(), 0);
+	dma_buf_put(dmabuf);
+	ASSERT_EQ(buffer_mappings(), 0);
+	return 0;
+}
+
+TEST(A3_a_child_inherits_no_mapping_of_a_read_only_share)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("share", 4096, O_RDONLY);
+
+	ASSERT(dmabuf);
+	ASSERT(buffer_mappings() > 0);
+	ASSERT_EQ(reap(spawn(count_inherited_mappings, dmabuf)), 0);
+	dma_buf_put(dmabuf);
+}

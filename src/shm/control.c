@@ -100,27 +100,30 @@ int control_check_fd(int fd, int shown, struct stat *st)
 	return 0;
 }
 
+void *map_for_us(int fd, size_t offset, size_t length, int prot)
+{
+	void *addr = mmap(NULL, length, prot, MAP_SHARED, fd, (off_t)offset);
+	int err;
+
+	if (addr == MAP_FAILED)
+		return dmabuf_fail_ptr(errno, "mapping %zu bytes of descriptor %d failed: %s",
+				       length, fd, strerror(errno));
+	if (madvise(addr, length, MADV_DONTFORK) == 0)
+		return addr;
+	err = errno;
+	munmap(addr, length);
+	return dmabuf_fail_ptr(err, "keeping a mapping from children failed: %s", strerror(err));
+}
+
 int control_map(struct control *c, int fd, size_t file_size, bool whole, bool writable)
 {
 	size_t length = whole ? file_size : control_size();
-	int prot = PROT_READ | (writable ? PROT_WRITE : 0);
 	char *base, *end;
 
-	base = mmap(NULL, length, prot, MAP_SHARED, fd, (off_t)(file_size - length));
-	if (base == MAP_FAILED)
-		return dmabuf_fail(errno, "mapping %zu bytes of descriptor %d failed", length, fd);
+	base = map_for_us(fd, file_size - length, length, PROT_READ | (writable ? PROT_WRITE : 0));
+	if (!base)
+		return -errno;
 	end = base + length;
-	/*
-	 * A mapping keeps its description, and with it the lock on a slot: a forked child's copy
-	 * would make its parent look alive after the parent's death.
-	 */
-	if (whole && madvise(base, length, MADV_DONTFORK) < 0) {
-		int err = errno;
-
-		munmap(base, length);
-		return dmabuf_fail(err, "keeping a mapping from children failed: %s",
-				   strerror(err));
-	}
 	c->base = base;
 	c->length = length;
 	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);

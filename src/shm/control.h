@@ -47,6 +47,13 @@ int control_check_fd(int fd, int shown, struct stat *st);
 int control_map(struct control *c, int fd, size_t file_size, bool whole, bool writable);
 void control_unmap(struct control *c);
 
+/*
+ * mmap() for a mapping that forked children do not inherit: it keeps its description, and with it
+ * the lock on a slot, so that a child's copy would make its parent look alive after the parent's
+ * death. NULL with errno and words.
+ */
+void *map_for_us(int fd, size_t offset, size_t length, int prot);
+
 /* Write the constant part of a fresh, zeroed block. The magic goes last. */
 void control_format(struct control *c, const struct control_facts *facts);
 
