@@ -60,14 +60,25 @@ struct shm_attachment *attachment_entry(struct attachment *a)
 	return &to_buffer(a->base.dmabuf)->control.attachments[a->index];
 }
 
+/* ThreadSanitizer knows only the kind of timed lock that a step of the clock disturbs. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define pthread_mutex_clocklock(mutex, clock, until) pthread_mutex_timedlock(mutex, until)
+#define MUTEX_CLOCK CLOCK_REALTIME
+#endif
+#endif
+#ifndef MUTEX_CLOCK
+#define MUTEX_CLOCK CLOCK_MONOTONIC
+#endif
+
 static int list_lock(struct buffer *b)
 {
 	struct timespec until;
 	int err;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
+	clock_gettime(MUTEX_CLOCK, &until);
 	until.tv_sec += LOCK_TIMEOUT_MS / 1000;
-	err = pthread_mutex_clocklock(&b->list_mutex, CLOCK_MONOTONIC, &until);
+	err = pthread_mutex_clocklock(&b->list_mutex, MUTEX_CLOCK, &until);
 	if (err == EDEADLK)
 		return dmabuf_fail(EDEADLK,
 				   "attach or detach from inside the exporter's attach or detach");

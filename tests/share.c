@@ -363,12 +363,12 @@ TEST(A3_a_full_socket_is_waited_for_and_not_for_ever)
 	send_until_full(SOCK_DGRAM);
 }
 
+static atomic_int released;
+
 static bool is_gone(void *arg)
 {
-	return *(const int *)arg == 1;
+	return released == 1;
 }
-
-static int released;
 
 static void count_release(struct dma_buf *dmabuf)
 {
@@ -405,7 +405,7 @@ TEST(A3_a_buffer_in_flight_is_not_released_and_dies_with_the_socket)
 	ASSERT_EQ(released, 0);
 	close(sockets[0]);
 	close(sockets[1]);
-	ASSERT(eventually(is_gone, &released, 5000));
+	ASSERT(eventually(is_gone, NULL, 5000));
 }
 
 static void on_signal(int number)
