@@ -15,11 +15,15 @@
 DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_memory_map(struct dma_buf_attachment *attach,
 							  enum dma_data_direction direction)
 {
-	struct buffer *b = to_buffer(attach->dmabuf);
-	struct dma_buf_device *dev = attach->dev;
 	struct dma_buf_sg_table *table;
+	struct dma_buf_device *dev;
+	struct buffer *b;
 	int err;
 
+	if (!attach)
+		return dmabuf_fail_ptr(EINVAL, "no attachment (NULL) to map for");
+	b = to_buffer(attach->dmabuf);
+	dev = attach->dev;
 	if (b->storage.ops->keep(&b->storage) < 0)
 		return NULL;
 	table = calloc(1, sizeof(*table));
@@ -43,17 +47,20 @@ DMABUF_PUBLIC void dma_buf_memory_unmap(struct dma_buf_attachment *attach,
 					struct dma_buf_sg_table *table,
 					enum dma_data_direction direction)
 {
-	struct dma_buf_device *dev = attach->dev;
-
-	if (dev->ops->unmap_sg)
-		dev->ops->unmap_sg(dev, table, direction);
+	if (!attach || !table)
+		return;
+	if (attach->dev->ops->unmap_sg)
+		attach->dev->ops->unmap_sg(attach->dev, table, direction);
 	dma_buf_sg_free_table(table);
 	free(table);
 }
 
 DMABUF_PUBLIC void *dma_buf_memory_kmap(struct dma_buf *dmabuf, unsigned long page)
 {
-	char *base = to_buffer(dmabuf)->storage.kept;
+	char *base;
 
+	if (!dmabuf)
+		return dmabuf_fail_ptr(EINVAL, "no buffer (NULL) to map a page of");
+	base = to_buffer(dmabuf)->storage.kept;
 	return base ? base + page * page_size() : NULL;
 }

@@ -38,6 +38,8 @@ DMABUF_PUBLIC void dma_buf_sg_free_table(struct dma_buf_sg_table *table)
 DMABUF_PUBLIC void dma_buf_sg_iter_init(struct dma_buf_sg_iter *iter,
 					const struct dma_buf_sg_table *table, uint64_t offset)
 {
+	if (!iter)
+		return;
 	memset(iter, 0, sizeof(*iter));
 	iter->table = table;
 	iter->offset = offset;
@@ -50,7 +52,7 @@ DMABUF_PUBLIC int dma_buf_sg_iter_next(struct dma_buf_sg_iter *iter, uint64_t st
 {
 	const struct dma_buf_scatterlist *sg;
 
-	if (!iter->table || !step || iter->entry >= iter->table->nents)
+	if (!iter || !iter->table || !step || iter->entry >= iter->table->nents)
 		return 0;
 	sg = &iter->table->sgl[iter->entry];
 	iter->offset += iter->length;
