@@ -138,6 +138,18 @@ int element_look_at_all(const struct element_context *context,
 	return got;
 }
 
+/* What other holders see: "3 tee:copy" for tee:/some/where/copy. */
+static void make_label(const struct element *element, char *label, size_t room)
+{
+	const char *slash = strrchr(element->text, '/');
+	int prefix = (int)(element->argument - element->text);
+
+	if (!slash || !slash[1])
+		slash = element->argument - 1;
+	snprintf(label, room, "%u %.*s%s", element->number, prefix, element->text, slash + 1);
+	make_printable(label);
+}
+
 static int run_here(struct element_context *context)
 {
 	const struct element *element = context->element;
@@ -148,8 +160,7 @@ static int run_here(struct element_context *context)
 	signal(SIGINT, SIG_IGN);
 	snprintf(sockets, sizeof(sockets), "1:%d:%d:%d", element->control, element->in,
 		 element->out);
-	snprintf(label, sizeof(label), "%u %.26s", element->number, element->text);
-	make_printable(label);
+	make_label(element, label, sizeof(label));
 	if (setenv(DMABUF_CHANNEL_ENV, sockets, 1) < 0)
 		return element_fail(context, "no memory for the environment");
 	(void)dmabuf_set_label(label);
