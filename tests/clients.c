@@ -392,3 +392,43 @@ TEST_TIMEOUT(A3_of_1000_clients_64_are_served_and_the_others_refused_by_name, 12
 	dma_buf_put(dmabuf);
 	ASSERT_EQ(exporter.released, 1);
 }
+
+TEST(A3_a_buffer_full_of_the_dead_can_be_joined)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR);
+	int fd = dma_buf_fd(dmabuf, O_CLOEXEC), report[2], i;
+	pid_t pids[DMA_BUF_MAX_CLIENTS - 1];
+	struct dma_buf_info info;
+	struct peer peer;
+	struct gate gate;
+	char answer;
+
+	gate_init(&gate);
+	ASSERT_OK(pipe2(report, O_CLOEXEC));
+	for (i = 0; i < DMA_BUF_MAX_CLIENTS - 1; i++) {
+		pids[i] = fork();
+		ASSERT_OK(pids[i]);
+		if (pids[i] == 0)
+			join_the_crowd(fd, report[1], &gate);
+		ASSERT_EQ(read(report[0], &answer, 1), 1);
+		ASSERT_EQ(answer, SERVED);
+	}
+	for (i = 0; i < DMA_BUF_MAX_CLIENTS - 1; i++)
+		kill(pids[i], SIGKILL);
+	for (i = 0; i < DMA_BUF_MAX_CLIENTS - 1; i++)
+		ASSERT_EQ(reap(pids[i]), 128 + SIGKILL);
+	info = peer_info(dmabuf);
+	ASSERT_EQ(info.holder_count, DMA_BUF_MAX_CLIENTS);
+	ASSERT_EQ(living(&info), 1);
+	peer_start(&peer, dmabuf, join_and_leave, NULL);
+	peer_end(&peer);
+	ASSERT(dma_buf_attach(dmabuf, dma_buf_cpu_device()));
+	info = peer_info(dmabuf);
+	ASSERT_EQ(info.holder_count, 1);
+	ASSERT_EQ(info.counters.recovered, DMA_BUF_MAX_CLIENTS - 1);
+	gate_close(&gate);
+	close(report[0]);
+	close(report[1]);
+	close(fd);
+	dma_buf_put(dmabuf);
+}

@@ -156,6 +156,7 @@ TEST(G1_a_buffer_outlives_its_exporter_and_says_so)
 {
 	struct dma_buf_info info;
 	struct dma_buf *dmabuf;
+	struct peer peer;
 	int sockets[2];
 	pid_t pid;
 
@@ -177,6 +178,14 @@ TEST(G1_a_buffer_outlives_its_exporter_and_says_so)
 	ASSERT_EQ(info.attachment_count, 1);
 	ASSERT_EQ(info.holder_count, 1);
 	ASSERT(!info.exporter_alive);
+	/* Whoever takes the exporter's place is not the exporter. */
+	peer_start(&peer, dmabuf, hold_as_camera, NULL);
+	peer_wait(&peer);
+	info = peer_info(dmabuf);
+	ASSERT_EQ(info.holders[0].pid, peer.pid);
+	ASSERT(!info.holders[0].exporter);
+	ASSERT(!info.exporter_alive);
+	peer_kill(&peer);
 	dma_buf_put(dmabuf);
 	close(sockets[0]);
 	close(sockets[1]);
