@@ -7,57 +7,12 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
-#include "hostile.h"
+#include "forged.h"
 #include "harness.h"
-#include "shm/layout.h"
 #include "shm/lock.h"
 
 /* Longer than any single call may take; sanitizers are slow. */
 #define CALL_LIMIT_MS (2 * LOCK_TIMEOUT_MS)
-
-struct forged {
-	int fd;
-	char *base;
-	size_t size;
-	struct shm_header *header;
-	struct shm_attachment *attachments;
-};
-
-static void forged_map(struct forged *f)
-{
-	char *end;
-
-	f->base = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
-	ASSERT(f->base != MAP_FAILED);
-	end = f->base + f->size;
-	f->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
-	f->attachments = (struct shm_attachment *)(end - SHM_CONTROL_SIZE);
-}
-
-static void forged_new(struct forged *f, const char *bytes, size_t size)
-{
-	f->size = size;
-	f->fd = forge_memfd(bytes, size, SEALS_OF_A_BUFFER);
-	forged_map(f);
-}
-
-/* A buffer of this process, seen as its attacker sees it. */
-static void forged_view(struct forged *f, struct dma_buf *dmabuf)
-{
-	struct stat st;
-
-	f->fd = dma_buf_fd(dmabuf, O_CLOEXEC);
-	ASSERT_OK(f->fd);
-	ASSERT_OK(fstat(f->fd, &st));
-	f->size = (size_t)st.st_size;
-	forged_map(f);
-}
-
-static void forged_free(struct forged *f)
-{
-	munmap(f->base, f->size);
-	close(f->fd);
-}
 
 /* One word and what it is made to be. */
 struct word {
@@ -269,91 +224,16 @@ TEST(G1_names_from_shared_memory_reach_nobody_with_escapes)
 	dma_buf_put(dmabuf);
 }
 
-struct peer {
+/* Who shares the buffer and scribbles. */
+struct scribbler {
 	int fd;
 	const char *constants; /* the start of the header */
-	struct gate *joined, *done;
+	struct gate *joined;
 };
-
-static int hold(void *arg)
-{
-	struct peer *p = arg;
-	struct dma_buf *dmabuf = dma_buf_get(p->fd);
-
-	ASSERT(dmabuf);
-	gate_signal(p->joined);
-	gate_wait(p->done);
-	dma_buf_put(dmabuf);
-	close(p->fd);
-	return 0;
-}
-
-static void try_attach(struct dma_buf *dmabuf, int err, int64_t at_least_ms, int64_t at_most_ms)
-{
-	struct dma_buf_attachment *attach;
-	int64_t began = now_ms(), took;
-
-	errno = 0;
-	attach = dma_buf_attach(dmabuf, dma_buf_cpu_device());
-	took = now_ms() - began;
-	ASSERT_EQ(attach ? 0 : errno, err);
-	ASSERT(took >= at_least_ms && took <= at_most_ms);
-	if (attach)
-		dma_buf_detach(dmabuf, attach);
-}
-
-TEST_TIMEOUT(A4_a_lock_word_in_a_living_peers_name_times_out_and_names_it, 60)
-{
-	struct dma_buf *dmabuf = dma_buf_alloc("forged lock", 4096, O_RDWR);
-	struct dma_buf_attachment *attach[16];
-	struct gate joined, done;
-	struct forged f;
-	struct peer p;
-	int64_t began;
-	pid_t pid;
-	int i;
-
-	ASSERT(dmabuf);
-	forged_view(&f, dmabuf);
-	gate_init(&joined);
-	gate_init(&done);
-	p = (struct peer){ f.fd, NULL, &joined, &done };
-	pid = spawn(hold, &p);
-	gate_wait(&joined);
-	for (i = 0; i < 16; i++) {
-		attach[i] = dma_buf_attach(dmabuf, dma_buf_cpu_device());
-		ASSERT(attach[i]);
-	}
-
-	/* Nobody's, ours, and the living peer's. */
-	atomic_store(&f.header->list_lock.word, 200);
-	try_attach(dmabuf, 0, 0, 2000);
-	atomic_store(&f.header->list_lock.word, 1 | 0x12300);
-	try_attach(dmabuf, 0, 0, 2000);
-	atomic_store(&f.header->list_lock.word, 40);
-	try_attach(dmabuf, 0, 0, 2000);
-	atomic_store(&f.header->list_lock.word, 2);
-	try_attach(dmabuf, ETIMEDOUT, LOCK_TIMEOUT_MS, CALL_LIMIT_MS);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "test-hostile");
-
-	/* Its patience is spent: what follows does not wait as long again, each time. */
-	began = now_ms();
-	for (i = 0; i < 16; i++)
-		dma_buf_detach(dmabuf, attach[i]);
-	ASSERT(now_ms() - began < CALL_LIMIT_MS);
-	atomic_store(&f.header->list_lock.word, 0);
-	try_attach(dmabuf, 0, 0, 2000);
-	gate_signal(&done);
-	ASSERT_EQ(reap(pid), 0);
-	gate_close(&joined);
-	gate_close(&done);
-	forged_free(&f);
-	dma_buf_put(dmabuf);
-}
 
 static int scribble(void *arg)
 {
-	struct peer *p = arg;
+	struct scribbler *p = arg;
 	struct dma_buf *dmabuf = dma_buf_get(p->fd);
 	struct mutator m;
 	struct forged f;
@@ -377,7 +257,7 @@ TEST_TIMEOUT(A6_a_peer_that_never_stops_scribbling_hangs_and_crashes_nobody, 120
 	int64_t until, began;
 	struct gate joined;
 	size_t size, rounds = 0, taken = 0;
-	struct peer p;
+	struct scribbler p;
 	char *bytes;
 	pid_t pid;
 
