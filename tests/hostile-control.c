@@ -190,6 +190,38 @@ TEST(A3_control_blocks_that_cannot_be_are_refused_by_name)
 	free(bytes);
 }
 
+/* Whole lines are kept track of, so the last one's rest may be named, but never be handed out. */
+TEST(C3_forged_ranges_in_the_last_line_stay_in_the_buffer)
+{
+	struct coherency_range rest = { HOSTILE_SIZE + 1, HOSTILE_SIZE + 40 };
+	struct dma_buf_device *shy = hostile_device(true);
+	struct dma_buf_attachment *attach;
+	struct dma_buf *dmabuf;
+	struct forged f;
+	size_t size;
+	char *bytes;
+
+	hostile_register();
+	bytes = hostile_template(HOSTILE_SIZE, &size);
+	forged_new(&f, bytes, size);
+	dmabuf = dma_buf_get(f.fd);
+	ASSERT(dmabuf);
+	attach = dma_buf_attach(dmabuf, shy);
+	ASSERT(attach);
+	memset(&f.header->coherency, 0, sizeof(f.header->coherency));
+	f.header->coherency.dirty.count = 1;
+	f.header->coherency.dirty.range[0] = rest;
+	f.header->coherency.stale.count = 1;
+	f.header->coherency.stale.range[0] = rest;
+	/* checked_cache_sync() looks at what it is asked for. */
+	ASSERT(dma_buf_map_attachment(attach, DMA_TO_DEVICE));
+	ASSERT_OK(dma_buf_begin_cpu_access(dmabuf, 0, HOSTILE_SIZE, DMA_FROM_DEVICE));
+	dma_buf_put(dmabuf);
+	forged_free(&f);
+	free(bytes);
+	dma_buf_device_put(shy);
+}
+
 TEST(G1_names_from_shared_memory_reach_nobody_with_escapes)
 {
 	static const char evil[DMA_BUF_NAME_LEN] = "\033]0;pwned\007\xc2\x9b"
