@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say(const struct command *command, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const struct command *command,
+						      const char *format, va_list args)
 {
 	char text[1024];
 

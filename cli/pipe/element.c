@@ -36,7 +36,8 @@ void element_describe(const struct element *element, char *text, size_t room)
 	make_printable(text);
 }
 
-static void notify(const struct element *element, const char *key, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+notify(const struct element *element, const char *key, const char *format, va_list args)
 {
 	struct channel_notice notice = { .head = channel_head(CHANNEL_TELL) };
 
