@@ -207,6 +207,8 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 		storage_compact(&b->storage, b->fd, &b->control, size);
 	}
 	err = client_join(&b->client, &b->control);
+	if (!err && b->client.slot != 0)
+		err = dmabuf_fail(ENOMEM, "the kernel would not lock a new buffer's first place");
 	if (err)
 		return err;
 	facts.exporter_generation = b->client.generation;

@@ -23,6 +23,16 @@
  */
 #define SHARE_ROOM_FDS 16
 
+/*
+ * What the socket's owner may have asked the kernel to add to each message: credentials, a security
+ * label, a pidfd, a timestamp.
+ */
+#define SHARE_ROOM_OTHERS 512
+
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+
 struct share_message {
 	uint32_t magic;
 	uint32_t fds;
@@ -130,9 +140,15 @@ static void collect(struct msghdr *msg, struct received *r)
 	int fd;
 
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		if (c->cmsg_level != SOL_SOCKET)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (c->cmsg_type == SCM_PIDFD && n) {
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+			close(fd);
+		}
+		if (c->cmsg_type != SCM_RIGHTS)
+			continue;
 		for (i = 0; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 			if (r->count < SHARE_ROOM_FDS)
@@ -148,7 +164,7 @@ static int recv_once(int socket, int type, struct share_message *m, size_t *done
 {
 	struct iovec iov = { .iov_base = (char *)m + *done, .iov_len = sizeof(*m) - *done };
 	union {
-		char space[CMSG_SPACE(SHARE_ROOM_FDS * sizeof(int))];
+		char space[CMSG_SPACE(SHARE_ROOM_FDS * sizeof(int)) + SHARE_ROOM_OTHERS];
 		struct cmsghdr align;
 	} control;
 	struct msghdr msg = { .msg_iov = &iov,

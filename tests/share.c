@@ -296,6 +296,29 @@ TEST(A3_what_is_no_dma_buf_is_refused_and_closed)
 	close(sockets[1]);
 }
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+TEST(A3_what_the_kernel_adds_to_messages_is_neither_in_the_way_nor_leaked)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR), *got;
+	int sockets[2], on = 1;
+
+	socket_pair(SOCK_STREAM, sockets);
+	ASSERT_OK(setsockopt(sockets[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	ASSERT_OK(setsockopt(sockets[1], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)));
+	if (setsockopt(sockets[1], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)) < 0)
+		test_note("this kernel has no SO_PASSPIDFD");
+	ASSERT_OK(dma_buf_send(sockets[0], dmabuf, 1000));
+	got = dma_buf_recv(sockets[1], 1000);
+	ASSERT(got == dmabuf);
+	dma_buf_put(got);
+	dma_buf_put(dmabuf);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 TEST(A3_receiving_has_an_end)
 {
 	int sockets[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
