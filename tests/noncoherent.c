@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -52,8 +53,13 @@ static void maintain(enum dma_buf_cache_op op, size_t at)
 	memcpy(world->loaded + at, cpu + at, LINE);
 }
 
+/* Where the coherency lock is held. */
+static void (*in_sync)(void);
+
 static int shadow_sync(struct dma_buf *dmabuf, enum dma_buf_cache_op op, size_t start, size_t len)
 {
+	if (in_sync)
+		in_sync();
 	if (world->refuse)
 		return world->refuse;
 	world->operations++;
@@ -403,6 +409,65 @@ TEST(C3_a_refused_end_is_told_and_its_bytes_arrive_later)
 	ASSERT_ERR(dma_buf_end_cpu_access(dmabuf, 0, LINE, DMA_TO_DEVICE), EIO);
 	world->refuse = 0;
 	ASSERT_OK(dma_buf_unmap_attachment(s.attach, table, DMA_TO_DEVICE));
+	table = dma_buf_map_attachment(s.attach, DMA_TO_DEVICE);
+	ASSERT(table);
+	ASSERT_EQ(world->memory[7], 9);
+	ASSERT_OK(dma_buf_unmap_attachment(s.attach, table, DMA_TO_DEVICE));
+	side_close(&s);
+	munmap(world, sizeof(*world));
+}
+
+static struct peer *stopping;
+
+static void stop_here(void)
+{
+	peer_tell(stopping);
+	raise(SIGSTOP);
+}
+
+static int stop_in_a_cache_operation(struct peer *peer, struct dma_buf *dmabuf)
+{
+	struct side s;
+
+	stopping = peer;
+	in_sync = stop_here;
+	side_open(&s, dmabuf);
+	ASSERT_OK(dma_buf_begin_cpu_access(dmabuf, SIZE - LINE, LINE, DMA_FROM_DEVICE));
+	in_sync = NULL;
+	ASSERT_OK(dma_buf_end_cpu_access(dmabuf, SIZE - LINE, LINE, DMA_FROM_DEVICE));
+	side_close(&s);
+	return 0;
+}
+
+static bool is_stopped(void *arg)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t) * (pid_t *)arg, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid;
+}
+
+TEST(C3_bytes_of_an_end_that_could_not_wait_are_not_lost)
+{
+	struct dma_buf *dmabuf = world_make();
+	struct dma_buf_sg_table *table;
+	struct peer peer;
+	struct side s;
+
+	side_open(&s, dmabuf);
+	table = dma_buf_map_attachment(s.attach, DMA_FROM_DEVICE);
+	memset(world->memory, 5, SIZE);
+	ASSERT_OK(dma_buf_unmap_attachment(s.attach, table, DMA_FROM_DEVICE));
+	ASSERT_OK(dma_buf_begin_cpu_access(dmabuf, 0, LINE, DMA_TO_DEVICE));
+	cpu[7] = 9;
+	peer_start(&peer, dmabuf, stop_in_a_cache_operation, NULL);
+	peer_wait(&peer);
+	ASSERT(eventually(is_stopped, &peer.pid, 5000));
+	ASSERT_ERR(dma_buf_end_cpu_access(dmabuf, 0, LINE, DMA_TO_DEVICE), ETIMEDOUT);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "coherency");
+	ASSERT_ERR(dma_buf_end_cpu_access(dmabuf, 0, LINE, DMA_TO_DEVICE), EINVAL);
+	kill(peer.pid, SIGCONT);
+	peer_end(&peer);
 	table = dma_buf_map_attachment(s.attach, DMA_TO_DEVICE);
 	ASSERT(table);
 	ASSERT_EQ(world->memory[7], 9);
