@@ -145,6 +145,18 @@ void gate_signal(struct gate *gate);
 void gate_wait(struct gate *gate);
 void gate_close(struct gate *gate);
 
+/* Sanitizers have an allocator of their own, whose locks fork() does not hold, and no mlock(). */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TEST_SANITIZED true
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED false
+#endif
+
 /* How many descriptors, and mappings of buffers, this process has. */
 int open_fds(void);
 int buffer_mappings(void);
