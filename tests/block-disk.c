@@ -2,9 +2,7 @@
 /* Block devices that are one: a loop device, which needs root. */
 #include <linux/fs.h>
 #include <linux/loop.h>
-#include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/sysmacros.h>
 
 #include "block-util.h"
@@ -174,7 +172,7 @@ TEST(H1_block_disk_errors_come_back_at_once_or_with_sync)
 	char dir[] = "/tmp/dmabuf-block-XXXXXX", path[64];
 	unsigned int way;
 
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (!own_mounts())
 		SKIP("no mounts of our own: %s", strerror(errno));
 	for (way = 0; way < WAYS; way++) {
 		int64_t result;

@@ -4,7 +4,6 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <stddef.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -260,14 +259,6 @@ TEST(H1_block_a_file_without_o_direct_goes_through_the_page_cache)
 		rig_close(&r);
 	}
 	close(fd);
-}
-
-/* A mount namespace of our own; nothing of it is seen outside. */
-static bool own_mounts(void)
-{
-	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
-		return false;
-	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
 /* False if there can be no such file system here. */

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Block devices when things go wrong: full disks, I/O errors, limits, forks, early ends. */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -445,8 +443,7 @@ TEST(H1_block_a_full_disk_is_an_error)
 	char dir[] = "/tmp/dmabuf-block-XXXXXX", path[64];
 	unsigned int way;
 
-	if ((unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (!own_mounts())
 		SKIP("no mounts of our own: %s", strerror(errno));
 	for (way = 0; way < WAYS; way++) {
 		struct rig r;

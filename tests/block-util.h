@@ -4,9 +4,11 @@
 #define DMABUF_TEST_BLOCK_UTIL_H
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,33 @@ static inline int scratch_file(int flags)
 	unlink(path);
 	close(fd);
 	return again;
+}
+
+static inline void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	ASSERT_OK(fd);
+	ASSERT_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+/* A mount namespace of our own, with the help of a user namespace for those who are not root. */
+static inline bool own_mounts(void)
+{
+	unsigned int uid = getuid(), gid = getgid();
+	char map[32];
+
+	if (unshare(CLONE_NEWNS)) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+			return false;
+		write_text("/proc/self/setgroups", "deny");
+		snprintf(map, sizeof(map), "0 %u 1", uid);
+		write_text("/proc/self/uid_map", map);
+		snprintf(map, sizeof(map), "0 %u 1", gid);
+		write_text("/proc/self/gid_map", map);
+	}
+	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
 /* Bytes that differ from place to place and from seed to seed. */
