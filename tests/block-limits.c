@@ -569,8 +569,15 @@ TEST(H1_block_without_memory_open_and_map_fail_at_each_step_and_leave_nothing)
 	int fd = scratch_file(O_RDWR), before = open_fds(), n;
 	struct dma_buf *dmabuf = dma_buf_alloc("memory", 4096, O_RDWR);
 	unsigned int way;
+	void *volatile ours;
 
 	ASSERT(dmabuf);
+	atomic_store(&allocations_left, 0);
+	ours = calloc(1, 1);
+	atomic_store(&allocations_left, -1);
+	free(ours);
+	if (ours)
+		SKIP("the allocator is somebody else's (valgrind)");
 	ASSERT(dma_buf_vmap(dmabuf));
 	before = open_fds();
 	for (way = 0; way < WAYS; way++) {

@@ -249,7 +249,9 @@ static void leave_direct(struct block_device *b, struct block_span *span)
 static void failed(struct block_device *b, struct block_transfer *t, int err)
 {
 	struct block_span *span = &t->spans[t->span];
-	bool again = err == EAGAIN || err == EINTR;
+	/* ECANCELED: io_uring drops what waits in the kernel when the thread that submitted ends.
+	 */
+	bool again = err == EAGAIN || err == EINTR || err == ECANCELED;
 
 	if (err == EINVAL && span->direct)
 		leave_direct(b, span);
