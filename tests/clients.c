@@ -106,10 +106,12 @@ static bool is_zombie_leader(void *arg)
 
 static int end_the_first_thread(struct peer *peer, struct dma_buf *dmabuf)
 {
+	static struct peer kept; /* this thread's stack goes with it */
 	pthread_t thread;
 
+	kept = *peer;
 	ASSERT(dma_buf_attach(dmabuf, dma_buf_cpu_device()));
-	ASSERT_EQ(pthread_create(&thread, NULL, outlive_the_first_thread, peer), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, outlive_the_first_thread, &kept), 0);
 	pthread_exit(NULL);
 }
 
