@@ -24,7 +24,7 @@ def describe():
         "cpu": _first("/proc/cpuinfo", "model name"),
         "cores": len(os.sched_getaffinity(0)),
         "virtual": hypervisor,
-        "kernel": platform.release().split("-")[0],
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "machine": platform.machine(),
         "memory_kib": int(_first("/proc/meminfo", "MemTotal").split()[0]),
         "clock": _first(clock),

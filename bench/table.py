@@ -122,6 +122,8 @@ def fixed_cost(results):
 def text(results):
     frames = results["frames"]["cases"]
     lines = [machine.sentence(results["machine"])]
+    if results["machine"]["load_before"] > results["machine"]["cores"]:
+        lines.append("Other programs were running: elapsed times contain theirs, see CPU.")
     lines += layout("One buffer's life: create, share, map, use (every page), destroy",
                     case_rows(results["lifecycle"]["cases"]))
     lines += fixed_cost(results)
