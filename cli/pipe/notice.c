@@ -10,7 +10,7 @@
 /* After the end of the stream a program may have work of its own to do, but not for ever. */
 #define EXIT_NS 30000000000u
 /* Who closed its sockets should be about to end. */
-#define LEAVE_NS 3000000000u
+#define LEAVE_NS 1000000000u
 /* At most so many at a time, so that nobody can keep the runner busy. */
 #define NOTICES_AT_A_TIME 64
 

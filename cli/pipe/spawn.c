@@ -17,7 +17,7 @@
 #include <dmabuf/share.h>
 
 /* How long an element may take to open its channel. */
-#define OPEN_NS 30000000000u
+#define OPEN_NS 10000000000u
 /* A message that finds the socket full waits so long: the other side has not read for that time. */
 #define SEND_MS 10000
 /* How often elements say how far they are. */
@@ -103,7 +103,6 @@ static int start_one(struct pipe *pipe, struct member *m)
 	if (m->element.class->foreign)
 		setpgid(m->pid, m->pid);
 	m->pidfd = pidfd_open(m->pid, 0);
-	m->deadline = pipe_now() + OPEN_NS;
 	return m->pidfd < 0 ? -errno : 0;
 }
 
@@ -156,6 +155,7 @@ static int send_to(struct pipe *pipe, struct member *m)
 	};
 	int err = 0;
 
+	m->deadline = pipe_now() + OPEN_NS;
 	if (send(m->control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
 		err = -errno;
 	for (uint64_t i = 0; i < pipe->options.buffers && err == 0; i++)

@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# dmabuf ls: what buffers there are, seen from outside.
+load pipe-util.bash
+
+# A pipe that waits for input; $pipe is its process. 2 buffers have been through all elements.
+start()
+{
+	mkfifo fifo
+	"$DMABUF" pipe -q --size 4K --buffers 2 - ! sha256 ! tee:copy ! file:out <fifo 2>err >sums &
+	pipe=$!
+	exec 7>fifo
+	head -c 81920 /dev/zero >&7
+	until_true attached
+}
+
+finish()
+{
+	exec 7>&-
+	wait "$pipe"
+}
+
+attached()
+{
+	"$DMABUF" ls --json >list
+	[ "$(mine 'len(mine), sum(len(b["attachments"]) for b in mine)')" = "(2, 4)" ]
+}
+
+# An expression over the buffers of $pipe in the file list.
+mine()
+{
+	python3 - "$pipe" "$1" <<'PYTHON'
+import json, sys
+prefix = f"pipe {sys.argv[1]}/"
+mine = [b for b in json.load(open("list"))["buffers"] if b.get("name", "").startswith(prefix)]
+print(eval(sys.argv[2]))
+PYTHON
+}
+
+@test "G1 a running pipe's buffers are listed with holders and attachments" {
+	start
+	[ "$(mine 'sorted(b["name"] for b in mine)')" = "['pipe $pipe/0', 'pipe $pipe/1']" ]
+	[ "$(mine '[b["size"] for b in mine]')" = "[4096, 4096]" ]
+	[ "$(mine 'sorted(h["label"] for h in mine[0]["holders"])')" = \
+		"['1 -', '2 sha256', '3 tee:copy', '4 file:out', 'dmabuf']" ]
+	[ "$(mine '[h["pid"] for h in mine[0]["holders"] if h["exporter"]]')" = "[$pipe]" ]
+	[ "$(mine 'sorted(p["pid"] for p in mine[0]["processes"])')" = \
+		"[$pipe, $(elements "$pipe" | sed 's/ *$//; s/ /, /g')]" ]
+	[ "$(mine 'sorted((a["device"], a["direction"], a["mapped"]) for a in mine[0]["attachments"])')" = \
+		"[('copy', 'to-device', 1), ('out', 'to-device', 1)]" ]
+	[ "$(mine 'mine[0]["counters"]["maps"]')" = 2 ]
+	finish
+}
+
+@test "G1 the text says the same" {
+	start
+	"$DMABUF" ls >text
+	grep -q " 4.0 KiB  pipe $pipe/0 .* memfd " text
+	grep -q "holder $pipe .*dmabuf, exporter" text
+	grep -q "device out of .*, mapped, to-device" text
+	"$DMABUF" ls --short >text
+	[ "$(grep -c " pipe $pipe/" text)" -eq 2 ]
+	! grep -q holder text
+	finish
+}
+
+@test "G1 looking changes nothing" {
+	start
+	"$DMABUF" ls --json >first
+	"$DMABUF" ls --json >second
+	mv first list
+	first=$(mine mine)
+	mv second list
+	[ "$(mine mine)" = "$first" ]
+	finish
+}
+
+@test "G1 the JSON list has the fields that it always had" {
+	start
+	[ "$(json list '" ".join(d)')" = "schema buffers processes processes_denied" ]
+	[ "$(json list 'd["schema"]')" = "dmabuf-ls/1" ]
+	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments processes" ]
+	[ "$(mine '" ".join(mine[0]["holders"][0])')" = "pid label alive exporter" ]
+	[ "$(mine '" ".join(mine[0]["attachments"][0])')" = "device pid mapped direction parameters" ]
+	finish
+}
+
+@test "G1 a memfd that only has the name is told as what it is" {
+	python3 - "$DMABUF" <<'PYTHON'
+import json, os, subprocess, sys
+fd = os.memfd_create("dmabuf:liar", os.MFD_ALLOW_SEALING)
+os.write(fd, b"not a buffer" * 1000)
+inode = os.fstat(fd).st_ino
+out = subprocess.run([sys.argv[1], "ls", "--json"], capture_output=True, check=True).stdout
+mine = [b for b in json.loads(out)["buffers"] if b["inode"] == inode]
+assert len(mine) == 1 and mine[0]["problem"] and "size" not in mine[0], mine
+text = subprocess.run([sys.argv[1], "ls"], capture_output=True, check=True).stdout
+assert b"cannot be read" in text, text
+PYTHON
+}
+
+@test "a process of somebody else is counted, not guessed at" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to be somebody else"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups env \
+		LD_LIBRARY_PATH="$(dirname "$DMABUF")/../src" "$DMABUF" ls --json
+	[ "$status" -eq 0 ] || skip "the build directory cannot be reached by others"
+	echo "$output" >list
+	[ "$(json list 'd["processes_denied"] > 0')" = True ]
+}
+
+@test "colours come when asked for, and NO_COLOR is minded" {
+	[[ $("$DMABUF" ls --color=always | head -n 1) == $'\e[1m'* ]]
+	[[ $("$DMABUF" ls | head -n 1) == INODE* ]]
+	[[ $(script -qec "env NO_COLOR=1 TERM=xterm '$DMABUF' ls" /dev/null | head -n 1) == INODE* ]]
+	[[ $(script -qec "env -u NO_COLOR TERM=xterm '$DMABUF' ls" /dev/null | head -n 1) == $'\e[1m'* ]]
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# dmabuf pipe: what goes wrong is told, and leaves nothing behind.
+load pipe-util.bash
+
+# fails STATUS WORDS COMMAND...
+fails()
+{
+	local want=$1 words=$2
+
+	shift 2
+	run timeout 60 "$@"
+	[ "$status" -eq "$want" ] && [[ $output == *"$words"* ]] && return
+	echo "status $status, wanted $want with \"$words\""
+	echo "$output"
+	return 1
+}
+
+@test "a senseless command line is status 2, and says what is wrong with it" {
+	fails 2 "subcommand is missing" "$DMABUF"
+	fails 2 '"frobnicate"' "$DMABUF" frobnicate
+	fails 2 "elements are missing" "$DMABUF" pipe
+	fails 2 '"sha256" cannot be the source' "$DMABUF" pipe sha256 ! null:
+	fails 2 '"sha256" cannot be the sink' "$DMABUF" pipe null: ! sha256
+	fails 2 '"test:64x64@1" cannot be a stage' "$DMABUF" pipe null: ! test:64x64@1 ! null:
+	fails 2 '"sha1"' "$DMABUF" pipe null: ! sha1 ! null:
+	fails 2 'before "!"' "$DMABUF" pipe ! null:
+	fails 2 'after the last "!"' "$DMABUF" pipe null: !
+	fails 2 'unexpected "b"' "$DMABUF" pipe file:a b ! null:
+	fails 2 '"file:": a path' "$DMABUF" pipe file: ! null:
+	fails 2 '"test:63x64@1"' "$DMABUF" pipe test:63x64@1 ! null:
+	fails 2 '"test:64@1"' "$DMABUF" pipe test:64@1 ! null:
+	fails 2 '",frame=1"' "$DMABUF" pipe test:64x64@1,frame=1 ! null:
+	fails 2 '"null:rows=1"' "$DMABUF" pipe null:rows=1 ! null:
+	fails 2 'a quote is not closed' "$DMABUF" pipe null: ! "exec:'a" ! null:
+	fails 2 'a command is missing' "$DMABUF" pipe null: ! exec: ! null:
+	fails 2 '--buffers "0"' "$DMABUF" pipe --buffers 0 null: ! null:
+	fails 2 '--buffers "65"' "$DMABUF" pipe --buffers 65 null: ! null:
+	fails 2 '--size "1"' "$DMABUF" pipe --size 1 null: ! null:
+	fails 2 '--size "4X"' "$DMABUF" pipe --size 4X null: ! null:
+	fails 2 '--color "pink"' "$DMABUF" pipe --color pink null: ! null:
+	fails 2 '"--frob"' "$DMABUF" pipe --frob null: ! null:
+	fails 2 'needs a value' "$DMABUF" pipe --size
+	fails 2 '"x"' "$DMABUF" ls x
+	fails 2 'write the same file' "$DMABUF" pipe null:bytes=1 ! tee:out ! file:./out
+	only_files
+}
+
+@test "a file that cannot be opened names its element" {
+	fails 1 "source 1 (file:none): cannot open it: No such file" "$DMABUF" pipe file:none ! file:out
+	fails 1 "source 1 (file:.): cannot read it: Is a directory" "$DMABUF" pipe file:. ! file:out
+	fails 1 "sink 2 (file:none/out)" "$DMABUF" pipe null:bytes=1 ! file:none/out
+	fails 1 "sink 2 (file:.)" "$DMABUF" pipe null:bytes=1 ! file:.
+	only_files
+}
+
+@test "I/O errors are told, and leave no output" {
+	fails 1 "source 1 (file:/proc/self/mem) failed: cannot read: Input/output error" \
+		"$DMABUF" pipe -q file:/proc/self/mem ! sha256 ! file:out
+	fails 1 "sink 3 (file:/dev/full) failed: cannot write: No space left on device" \
+		"$DMABUF" pipe -q null: ! tee:out ! file:/dev/full
+	only_files
+}
+
+@test "H1 a full disk is told, and leaves no output" {
+	local program='mount -t tmpfs -o size=1m none "$1" && cd "$1" &&
+		{ "$2" pipe -q null: ! sha256 ! file:out; echo "status $?"; ls -A; }'
+
+	mkdir small
+	unshare -rm true || skip "no mount namespaces here"
+	run timeout 60 unshare -rm sh -c "$program" sh small "$DMABUF"
+	[[ ${lines[0]} == *"sink 3 (file:out) failed: cannot write: No space left on device"* ]]
+	[ "${lines[1]}" = "status 1" ]
+	[ "${#lines[@]}" -eq 2 ]
+}
+
+@test "a reader of stdout that goes away ends the pipe" {
+	run bash -o pipefail -c '"$0" pipe -q null: ! - | head -c 1000 >part' "$DMABUF"
+	[ "$status" -eq 1 ]
+	[[ $output == *"sink 2 (-) failed: cannot write: the reader is gone"* ]]
+	[ "$(stat -c %s part)" -eq 1000 ]
+}
+
+@test "results that cannot be written are a failure" {
+	run bash -c '"$0" pipe --json null:frames=1 ! null: >/dev/full' "$DMABUF"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot write to stdout"* ]]
+}
+
+@test "programs that do not do their part are told by name" {
+	fails 1 "stage 2 (exec:false) exited with status 1" "$DMABUF" pipe null: ! exec:false ! file:out
+	fails 1 "stage 2 (exec:true) exited without opening its channel" \
+		"$DMABUF" pipe null: ! exec:true ! file:out
+	fails 1 "cannot run ./none: No such file" "$DMABUF" pipe null: ! exec:./none ! file:out
+	fails 1 " early) exited before the end of the stream" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER early" ! sha256 ! file:out
+	fails 1 " crash) was killed by SIGABRT" \
+		"$DMABUF" pipe null: ! count ! "exec:$MISUSER crash" ! sha256 ! file:out
+	fails 1 " error) failed: out of film" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER error" ! sha256 ! file:out
+	fails 1 " leave) left the pipe before the end of the stream" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER leave" ! file:out
+	only_files
+}
+
+@test "a program that never opens its channel does not hang the pipe" {
+	fails 1 " silent) did not open its channel" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER silent" ! file:out
+	only_files
+}
+
+@test "what a program sends is checked by who receives it" {
+	local to="stage 3 (sha256) failed: received"
+
+	fails 1 "$to buffer 4000000000 of a pool of 8" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER index" ! sha256 ! file:out
+	fails 1 "$to buffer 0 with 9223372036854775808 of 1048576 bytes" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER used" ! sha256 ! file:out
+	fails 1 "$to a picture" "$DMABUF" pipe null: ! "exec:$MISUSER picture" ! sha256 ! file:out
+	fails 1 "$to 4 bytes that are not" "$DMABUF" pipe null: ! "exec:$MISUSER short" ! sha256 ! file:out
+	fails 1 "$to a message of version 77" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER version" ! sha256 ! file:out
+	fails 1 "$to a message of unknown type 77" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER type" ! sha256 ! file:out
+	fails 1 "failed: " "$DMABUF" pipe null: ! "exec:$MISUSER empty" ! sha256 ! file:out
+	fails 1 " control) sent the pipe 4 bytes that make no sense" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER control" ! sha256 ! file:out
+	only_files
+}
+
+@test "a buffer that is handed on twice is noticed" {
+	fails 1 "failed: received buffer 0, which" \
+		"$DMABUF" pipe null: ! "exec:$MISUSER twice" ! sha256 ! file:out
+	only_files
+}
+
+@test "a failing pipe says so in its JSON" {
+	run "$DMABUF" pipe --json null: ! exec:false ! null:
+	[ "$status" -eq 1 ]
+	"$DMABUF" pipe --json null: ! exec:false ! null: >result 2>/dev/null || true
+	[ "$(json result 'd["result"], d["exit_status"], d["failed_element"], d["reason"]')" = \
+		"('failed', 1, 2, 'stage 2 (exec:false) exited with status 1')" ]
+}
