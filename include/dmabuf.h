@@ -27,10 +27,17 @@
 #include <dmabuf/device.h>
 #include <dmabuf/dma-buf.h>
 #include <dmabuf/dma-direction.h>
+#include <dmabuf/dma-fence-array.h>
+#include <dmabuf/dma-fence-chain.h>
+#include <dmabuf/dma-fence-lock.h>
+#include <dmabuf/dma-fence-unwrap.h>
+#include <dmabuf/dma-fence.h>
 #include <dmabuf/error.h>
 #include <dmabuf/info.h>
+#include <dmabuf/list.h>
 #include <dmabuf/pool.h>
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
+#include <dmabuf/ww-mutex.h>
 
 #endif

@@ -157,6 +157,101 @@ TEST(A7_channels_are_stubs)
 	SILENT(dmabuf_channel_close(NULL));
 }
 
+TEST(A7_fences_are_stubs)
+{
+	struct dma_fence_lock lock = DMA_FENCE_LOCK_INIT;
+	struct dma_fence_ops ops = { .use_64bit_seqno = true };
+	struct dma_fence fence = { .seqno = 1 }, *fences[] = { &fence };
+	struct dma_fence_cb cb;
+	char text[16] = "untouched";
+	uint32_t idx;
+
+	SILENT(dma_fence_lock_init(&lock));
+	SILENT(dma_fence_lock_lock(&lock));
+	ASSERT(!dma_fence_lock_trylock(&lock));
+	SILENT(dma_fence_lock_unlock(&lock));
+	SILENT(dma_fence_init(&fence, &ops, &lock, 1, 1));
+	ASSERT_EQ(dma_fence_context_alloc(1), 0);
+	NOTHING(dma_fence_get(&fence));
+	NOTHING(dma_fence_get_unless_zero(&fence));
+	SILENT(dma_fence_put(&fence));
+	SILENT(dma_fence_release(&fence));
+	SILENT(dma_fence_free(&fence));
+	REFUSED(dma_fence_signal(&fence));
+	REFUSED(dma_fence_signal_locked(&fence));
+	REFUSED(dma_fence_signal_timestamp(&fence, 1));
+	REFUSED(dma_fence_signal_timestamp_locked(&fence, 1));
+	ASSERT_EQ(dma_fence_timestamp(&fence), 0);
+	REFUSED(dma_fence_set_error(&fence, -EIO));
+	REFUSED(dma_fence_get_status(&fence));
+	REFUSED(dma_fence_get_status_locked(&fence));
+	REFUSED(dma_fence_add_callback(&fence, &cb, NULL));
+	ASSERT(!dma_fence_remove_callback(&fence, &cb));
+	SILENT(dma_fence_enable_sw_signaling(&fence));
+	ASSERT(!dma_fence_poll_signaled(&fence, false));
+	ASSERT(!dma_fence_test_signaled_flag(&fence));
+	ASSERT(!dma_fence_is_signaled(&fence));
+	ASSERT(!dma_fence_is_signaled_locked(&fence));
+	ASSERT(!dma_fence_seqno_is_later(2, 1, &ops));
+	ASSERT(!dma_fence_is_later(&fence, &fence));
+	NOTHING(dma_fence_later(&fence, &fence));
+	REFUSED(dma_fence_default_wait(&fence, true, 1));
+	REFUSED(dma_fence_wait_timeout(&fence, true, 1));
+	REFUSED(dma_fence_wait(&fence, true));
+	REFUSED(dma_fence_wait_any_timeout(fences, 1, true, 1, &idx));
+	NOTHING(dma_fence_get_stub());
+	NOTHING(dma_fence_allocate_private_stub());
+	ASSERT(!dma_fence_match_context(&fence, 1));
+	REFUSED(dma_fence_describe(&fence, text, sizeof(text)));
+	ASSERT_STR_EQ(text, "untouched");
+}
+
+TEST(A7_fences_of_fences_are_stubs)
+{
+	struct dma_fence fence = { .seqno = 1 }, *fences[] = { &fence };
+	struct dma_fence_chain chain;
+	struct dma_fence_unwrap cursor;
+
+	NOTHING(dma_fence_array_create(1, fences, 1, 1, false));
+	ASSERT(!dma_fence_is_array(&fence));
+	NOTHING(dma_fence_to_array(&fence));
+	NOTHING(dma_fence_array_first(&fence));
+	NOTHING(dma_fence_array_next(&fence, 1));
+	NOTHING(dma_fence_chain_alloc());
+	SILENT(dma_fence_chain_free(NULL));
+	SILENT(dma_fence_chain_init(&chain, NULL, &fence, 1));
+	ASSERT(!dma_fence_is_chain(&fence));
+	NOTHING(dma_fence_to_chain(&fence));
+	NOTHING(dma_fence_chain_contained(&fence));
+	NOTHING(dma_fence_chain_walk(&fence));
+	REFUSED(dma_fence_chain_find_seqno(fences, 1));
+	NOTHING(dma_fence_unwrap_first(&fence, &cursor));
+	NOTHING(dma_fence_unwrap_next(&cursor));
+	SILENT(dma_fence_unwrap_end(&cursor));
+	NOTHING(dma_fence_unwrap_merge_array(1, fences));
+}
+
+TEST(A7_ww_mutexes_are_stubs)
+{
+	DMABUF_DEFINE_WW_CLASS(ww_class);
+	struct dmabuf_ww_acquire_ctx ctx = { .ww_class = &ww_class };
+	struct dmabuf_ww_mutex mutex = { .ww_class = &ww_class };
+
+	SILENT(dmabuf_ww_mutex_init(&mutex, &ww_class));
+	REFUSED(dmabuf_ww_mutex_destroy(&mutex));
+	SILENT(dmabuf_ww_acquire_init(&ctx, &ww_class));
+	REFUSED(dmabuf_ww_acquire_done(&ctx));
+	REFUSED(dmabuf_ww_acquire_fini(&ctx));
+	REFUSED(dmabuf_ww_mutex_lock(&mutex, &ctx));
+	REFUSED(dmabuf_ww_mutex_lock_interruptible(&mutex, &ctx));
+	REFUSED(dmabuf_ww_mutex_lock_slow(&mutex, &ctx));
+	REFUSED(dmabuf_ww_mutex_lock_slow_interruptible(&mutex, &ctx));
+	ASSERT_EQ(dmabuf_ww_mutex_trylock(&mutex, &ctx), 0);
+	REFUSED(dmabuf_ww_mutex_unlock(&mutex));
+	ASSERT(!dmabuf_ww_mutex_is_locked(&mutex));
+	NOTHING(dmabuf_ww_mutex_ctx(&mutex));
+}
+
 static void log_fn(enum dmabuf_log_level level, const char *message, void *data)
 {
 	FAIL("a stub called the log: %s", message);
