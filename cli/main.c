@@ -2,9 +2,11 @@
 /* dmabuf: finds the subcommand and hands over. */
 #include "command.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct command *const commands[] = {
 	&command_pipe, &command_ls, &command_version, &command_help, NULL,
@@ -18,12 +20,27 @@ const struct command *command_find(const char *name)
 	return NULL;
 }
 
+/* Nothing that is opened later may become stdin, stdout or stderr by accident. */
+static bool open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
 	/* A reader that goes away is told as an error, so that outputs are cleaned up. */
 	signal(SIGPIPE, SIG_IGN);
+	if (!open_standard())
+		return EXIT_SETUP;
 	if (argc < 2)
 		return usage(NULL, "a subcommand is missing");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))

@@ -178,3 +178,58 @@ sum()
 	run "$DMABUF" version
 	[[ $output =~ ^dmabuf\ [0-9.]+\ \(libdmabuf\ [0-9.]+\)$ ]]
 }
+
+@test "manual pages and completion know every option and element that --help names" {
+	local name word
+
+	for name in pipe ls; do
+		for word in $("$DMABUF" $name --help | grep -oE -- '--[a-z]+|^  [a-z0-9]+:?' | sort -u); do
+			grep -qF -- "$word" "$MAN/dmabuf-$name.1.scd" || {
+				echo "dmabuf-$name.1 does not have $word"
+				return 1
+			}
+			grep -qF -- "$word" "$COMPLETION" || {
+				echo "completion does not have $word"
+				return 1
+			}
+		done
+	done
+}
+
+@test "completion offers subcommands and options" {
+	complete_words()
+	{
+		COMP_WORDS=("$@")
+		COMP_CWORD=$(($# - 1))
+		COMPREPLY=()
+		_dmabuf
+		printf '%s ' "${COMPREPLY[@]}"
+	}
+
+	source "$COMPLETION"
+	[ "$(complete_words dmabuf pi)" = "pipe " ]
+	[ "$(complete_words dmabuf ls --s)" = "--short " ]
+	[ "$(complete_words dmabuf pipe --color a)" = "auto always " ]
+	[ "$(complete_words dmabuf help v)" = "version " ]
+}
+
+@test "closed standard descriptors are no trap" {
+	head -c 100000 /dev/urandom >in
+	"$DMABUF" pipe -q file:in ! sha256 ! "exec:$INVERT" ! "exec:$INVERT" ! file:out <&- >&- 2>&-
+	cmp in out
+}
+
+@test "the longest pipe with the largest pool starts without privileges" {
+	local stages=() i
+
+	for i in $(seq 30); do
+		stages+=(count !)
+	done
+	pipe=("$DMABUF" pipe --json --size 4K --buffers 64 null:frames=1000 ! "${stages[@]}" null:)
+	if [ "$(id -u)" -eq 0 ]; then
+		pipe=(setpriv --reuid 65534 --regid 65534 --clear-groups "${pipe[@]}")
+		"${pipe[@]:0:7}" version || skip "the build directory cannot be reached by others"
+	fi
+	(ulimit -Sn 1024 && "${pipe[@]}" >result)
+	[ "$(json result 'd["elements"][31]["frames"]')" = 1000 ]
+}

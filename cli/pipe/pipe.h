@@ -95,6 +95,8 @@ bool member_receive(struct pipe *pipe, struct member *member);
 
 /* supervise.c: until every process has ended, one way or the other. */
 void pipe_supervise(struct pipe *pipe);
+/* The same until one of them has its channel open, or all is lost. */
+void pipe_wait_opened(struct pipe *pipe, struct member *member);
 
 /* progress.c: a line on a terminal, now and then. */
 void progress_show(const struct pipe *pipe);

@@ -20,6 +20,8 @@
 #define OPEN_NS 10000000000u
 /* A message that finds the socket full waits so long: the other side has not read for that time. */
 #define SEND_MS 10000
+/* Descriptors on their way at a time: the kernel refuses a user more than his files' limit. */
+#define MAX_IN_FLIGHT 256
 /* How often elements say how far they are. */
 #define STATS_MS 200
 
@@ -175,6 +177,10 @@ int pipe_send_pool(struct pipe *pipe)
 	pipe->started = pipe_now();
 	for (unsigned int i = 0; i < pipe->count; i++) {
 		err = send_to(pipe, &pipe->members[i]);
+		if (err == 0 && pipe->count * pipe->options.buffers > MAX_IN_FLIGHT)
+			pipe_wait_opened(pipe, &pipe->members[i]);
+		if (pipe->outcome.failed)
+			return -1;
 		if (err == 0)
 			continue;
 		pipe_blame(pipe, &pipe->members[i], false, EXIT_SETUP,

@@ -207,6 +207,14 @@ static uint64_t next_event(const struct pipe *pipe)
 	return until;
 }
 
+void pipe_wait_opened(struct pipe *pipe, struct member *m)
+{
+	while (!m->opened && m->pidfd >= 0 && !pipe->outcome.failed) {
+		wait_events(pipe, next_event(pipe));
+		check_deadlines(pipe);
+	}
+}
+
 void pipe_supervise(struct pipe *pipe)
 {
 	while (alive(pipe) && !pipe->outcome.failed) {

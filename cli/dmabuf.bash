@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+# bash completion for dmabuf
+
+_dmabuf_pipe()
+{
+	local cur=$1 prev=$2
+
+	case $prev in
+	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur") ;;
+	-b | --buffers | -s | --size) ;;
+	*)
+		case $cur in
+		file:* | tee:* | exec:*)
+			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
+			# What is before a colon is a word of its own for readline.
+			_dmabuf_ltrim "$cur"
+			;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "- --buffers --size --quiet --json --color --help" -- "$cur") ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: sha256 crc32 count verify tee: exec: !" -- "$cur")
+			compopt -o nospace
+			;;
+		esac
+		;;
+	esac
+}
+
+_dmabuf_ltrim()
+{
+	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$1"
+}
+
+_dmabuf()
+{
+	local cur prev words cword
+
+	if declare -F _get_comp_words_by_ref >/dev/null; then
+		_get_comp_words_by_ref -n : cur prev words cword
+	else
+		words=("${COMP_WORDS[@]}")
+		cword=$COMP_CWORD
+		cur=${words[cword]}
+		prev=${words[cword - 1]}
+	fi
+	COMPREPLY=()
+	if [ "$cword" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "pipe ls version help --help --version" -- "$cur")
+		return
+	fi
+	case ${words[1]} in
+	pipe) _dmabuf_pipe "$cur" "$prev" ;;
+	ls)
+		if [ "$prev" = --color ]; then
+			mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "--short --json --color --help" -- "$cur")
+		fi
+		;;
+	help) mapfile -t COMPREPLY < <(compgen -W "pipe ls version help" -- "$cur") ;;
+	esac
+}
+
+complete -F _dmabuf dmabuf
