@@ -192,10 +192,11 @@ TEST(H1_block_disk_errors_come_back_at_once_or_with_sync)
 		if (rig_open(&r, d.fd, &ways[way], 1 * MIB)) {
 			fill(r.cpu, 1 * MIB, 43);
 			result = rig_transfer(&r, DMA_TO_DEVICE, 0, 1 * MIB, 1 * MIB);
-			if (get_info(r.dev).direct)
+			/* Even O_DIRECT goes through the page cache if pages there are busy. */
+			if (result != 1 * MIB) {
+				ASSERT(get_info(r.dev).direct);
 				ASSERT(result == -EIO || result == -ENOSPC);
-			else
-				ASSERT_EQ(result, 1 * MIB);
+			}
 			/* The page cache takes these bytes; the disk does not, as sync says. */
 			ASSERT_EQ(rig_transfer(&r, DMA_TO_DEVICE, 0, 100, 3 * MIB), 100);
 			result = dma_buf_block_sync(r.dev);
