@@ -403,7 +403,7 @@ static void check_unwritable(int payload)
 }
 
 /* Whoever takes a read-only share is told if the payload is not what it should be. */
-TEST(A8_a_split_buffer_with_the_wrong_payload_is_refused)
+TEST(A3_a_split_buffer_with_the_wrong_payload_is_refused)
 {
 	struct dma_buf *share = dma_buf_alloc("share", PAYLOAD, O_RDONLY);
 	struct dma_buf *other = dma_buf_alloc("other", PAYLOAD, O_RDONLY);
