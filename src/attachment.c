@@ -37,6 +37,8 @@ static int know(struct attachment *a)
 static void forget(struct attachment *a)
 {
 	pthread_mutex_lock(&known_lock);
+	/* uthash's table exists while anything is in it. */
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 	HASH_DEL(known, a);
 	pthread_mutex_unlock(&known_lock);
 }
@@ -295,6 +297,7 @@ void attachments_forget(struct buffer *b)
 	struct mapping *m;
 
 	while ((a = b->attachments)) {
+		/* What was freed has left the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		forget(a);
 		unlink_attachment(b, a);
 		while ((m = a->mappings)) {

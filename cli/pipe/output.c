@@ -89,6 +89,7 @@ static int open_in_dir(struct output *output, const char *dir, const char **what
 	struct stat st;
 
 	*what = "cannot open its directory";
+	/* split_path() gave it. NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
 	output->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (output->dir < 0 || fstat(output->dir, &st) < 0)
 		return -errno;
