@@ -15,33 +15,9 @@
 #include "error.h"
 #include "export.h"
 #include "ownership.h"
-#include "process.h"
+#include "registry.h"
 #include "shm/lock.h"
 #include "text.h"
-
-/* Attachments of this process by address, so that a stale pointer is told and not followed. */
-static pthread_mutex_t known_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct attachment *known;
-
-static int know(struct attachment *a)
-{
-	a->self = a;
-	pthread_mutex_lock(&known_lock);
-	HASH_ADD_PTR(known, self, a);
-	pthread_mutex_unlock(&known_lock);
-	if (a->hh.tbl)
-		return 0;
-	return dmabuf_fail(ENOMEM, "no memory to remember an attachment");
-}
-
-static void forget(struct attachment *a)
-{
-	pthread_mutex_lock(&known_lock);
-	/* uthash's table exists while anything is in it. */
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-	HASH_DEL(known, a);
-	pthread_mutex_unlock(&known_lock);
-}
 
 int attachment_check(struct dma_buf_attachment *attach)
 {
@@ -49,9 +25,7 @@ int attachment_check(struct dma_buf_attachment *attach)
 
 	if (!attach)
 		return dmabuf_fail(EINVAL, "no attachment (NULL)");
-	pthread_mutex_lock(&known_lock);
-	HASH_FIND_PTR(known, &attach, found);
-	pthread_mutex_unlock(&known_lock);
+	found = registry_find_attachment(attach);
 	if (!found)
 		return dmabuf_fail(EINVAL, "the attachment is not attached (used after detach?)");
 	return buffer_check(found->base.dmabuf);
@@ -226,7 +200,7 @@ DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
 		errno = -err;
 		return NULL;
 	}
-	err = know(a);
+	err = registry_add_attachment(a);
 	if (err) {
 		detach(b, a);
 		errno = -err;
@@ -277,7 +251,7 @@ DMABUF_PUBLIC void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachm
 		dmabuf_fail(EINVAL, "detach: the attachment belongs to another buffer");
 		return;
 	}
-	forget(a);
+	registry_remove_attachment(a);
 	detach(to_buffer(dmabuf), a);
 }
 
@@ -286,7 +260,7 @@ void attachments_end(struct buffer *b)
 	struct attachment *a;
 
 	while ((a = b->attachments)) {
-		forget(a);
+		registry_remove_attachment(a);
 		detach(b, a);
 	}
 }
@@ -298,7 +272,7 @@ void attachments_forget(struct buffer *b)
 
 	while ((a = b->attachments)) {
 		/* What was freed has left the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
-		forget(a);
+		registry_remove_attachment(a);
 		unlink_attachment(b, a);
 		while ((m = a->mappings)) {
 			a->mappings = m->next;
@@ -306,12 +280,4 @@ void attachments_forget(struct buffer *b)
 		}
 		free(a);
 	}
-}
-
-void attachment_hold_for_fork(bool hold)
-{
-	if (hold)
-		pthread_mutex_lock(&known_lock);
-	else
-		pthread_mutex_unlock(&known_lock);
 }

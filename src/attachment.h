@@ -41,9 +41,6 @@ void attachments_end(struct buffer *b);
 /* In a forked child: free the memory of the parent's attachments and touch nothing else. */
 void attachments_forget(struct buffer *b);
 
-/* Held across fork(), so that a child finds the table of attachments whole. */
-void attachment_hold_for_fork(bool hold);
-
 /* Unmap whatever is mapped, the kept table too. */
 void attachment_unmap_all(struct attachment *a);
 

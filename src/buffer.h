@@ -87,10 +87,13 @@ int direction_check(enum dma_data_direction direction);
  */
 struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd);
 
-/* Give back everything that a handle has; it must be out of the registry. */
+/* An empty handle with one reference; NULL with errno and words. */
+struct buffer *buffer_new(void);
+
+/* Give back everything that a handle has; it must be out of the registry's table. */
 void buffer_destroy(struct buffer *b);
 
-/* The end of a handle that left the registry: detach, release or close, destroy. */
-void buffer_finish(struct buffer *b);
+/* Closes what is open and marks it closed. */
+void buffer_close_fd(int *fd);
 
 #endif

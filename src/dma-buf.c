@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,93 +25,6 @@
 
 #define MEMFD_PREFIX "dmabuf:"
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-int buffer_check(const struct dma_buf *dmabuf)
-{
-	if (!dmabuf)
-		return dmabuf_fail(EINVAL, "no buffer (NULL)");
-	if (((const struct buffer *)dmabuf)->cookie != process_cookie())
-		return dmabuf_fail(
-			ECHILD, "the handle belongs to the parent process: call dma_buf_get() on "
-				"the inherited descriptor");
-	return 0;
-}
-
-int direction_check(enum dma_data_direction direction)
-{
-	if (direction == DMA_BIDIRECTIONAL || direction == DMA_TO_DEVICE ||
-	    direction == DMA_FROM_DEVICE)
-		return 0;
-	return dmabuf_fail(EINVAL,
-			   "direction %d is none of DMA_BIDIRECTIONAL, DMA_TO_DEVICE, "
-			   "DMA_FROM_DEVICE",
-			   (int)direction);
-}
-
-static struct buffer *buffer_new(void)
-{
-	struct buffer *b = calloc(1, sizeof(*b));
-	uint64_t cookie = process_cookie();
-	pthread_mutexattr_t attr;
-
-	if (!b || !cookie) {
-		free(b);
-		return dmabuf_fail_ptr(ENOMEM, "no memory for a handle");
-	}
-	b->cookie = cookie;
-	b->refs = 1;
-	b->fd = -1;
-	client_init(&b->client);
-	b->storage.fd = -1;
-	b->brackets = b->brackets_inline;
-	b->bracket_room = BRACKETS_INLINE;
-	b->base.exp_name = b->exp_name;
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-	pthread_mutex_init(&b->list_mutex, &attr);
-	pthread_mutexattr_destroy(&attr);
-	pthread_mutex_init(&b->access_lock, NULL);
-	registry_track(b);
-	return b;
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-void buffer_destroy(struct buffer *b)
-{
-	registry_untrack(b);
-	if (b->cookie == process_cookie()) {
-		/* The slot is freed while its lock is still held. */
-		if (b->control.header)
-			client_leave(&b->client, &b->control);
-		if (b->storage.ops)
-			b->storage.ops->drop(&b->storage);
-		control_unmap(&b->control);
-	}
-	/* A child inherited no mappings, and its descriptors were closed when it was forked. */
-	client_destroy(&b->client);
-	close_fd(&b->fd);
-	if (b->brackets != b->brackets_inline)
-		free(b->brackets);
-	pthread_mutex_destroy(&b->list_mutex);
-	pthread_mutex_destroy(&b->access_lock);
-	free(b);
-}
-
-void buffer_finish(struct buffer *b)
-{
-	attachments_end(b);
-	if (b->exporter)
-		b->base.ops->release(&b->base);
-	else
-		exporter_close(b);
-	buffer_destroy(b);
-}
 
 static int info_check(const struct dma_buf_export_info *info)
 {
@@ -495,7 +407,7 @@ static bool last_of_all(struct buffer *b)
 {
 	if (!b->exporter)
 		return true;
-	close_fd(&b->fd);
+	buffer_close_fd(&b->fd);
 	return !client_others(&b->client);
 }
 
@@ -529,7 +441,7 @@ DMABUF_PUBLIC void dma_buf_put(struct dma_buf *dmabuf)
 		reaper_retry();
 	registry_unlock();
 	if (finish)
-		buffer_finish(b);
+		reaper_finish(b);
 }
 
 DMABUF_PUBLIC int dma_buf_set_name(struct dma_buf *dmabuf, const char *name)

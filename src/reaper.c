@@ -7,7 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "attachment.h"
 #include "error.h"
+#include "exporter.h"
 #include "process.h"
 #include "registry.h"
 
@@ -18,6 +20,16 @@
 static uint64_t running_cookie;
 /* No thread could be had when one was needed. */
 static bool missed;
+
+void reaper_finish(struct buffer *b)
+{
+	attachments_end(b);
+	if (b->exporter)
+		b->base.ops->release(&b->base);
+	else
+		exporter_close(b);
+	buffer_destroy(b);
+}
 
 /* Unlinks one zombie that nobody refers to; NULL if there is none. @left: zombies remain. */
 static struct buffer *take_finished(bool *left)
@@ -56,7 +68,7 @@ static void *reaper(void *arg)
 	for (;;) {
 		b = take_finished(&left);
 		if (b) {
-			buffer_finish(b);
+			reaper_finish(b);
 			pause = LOOK_FIRST_MS;
 			continue;
 		}

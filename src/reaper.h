@@ -8,6 +8,11 @@
 #ifndef DMABUF_SRC_REAPER_H
 #define DMABUF_SRC_REAPER_H
 
+struct buffer;
+
+/* The end of a handle that left the registry: detach, release or close, destroy. */
+void reaper_finish(struct buffer *b);
+
 /* Both with the registry's lock held. A zombie was made. */
 void reaper_wake(void);
 

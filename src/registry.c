@@ -13,6 +13,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct buffer *buffers;
 static struct buffer *made;
+static struct attachment *attachments;
 static uint64_t owner_cookie;
 
 static void close_copy(int *fd)
@@ -45,7 +46,6 @@ static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
 	exporter_hold_for_fork(true);
-	attachment_hold_for_fork(true);
 	process_hold_for_fork(true);
 	error_hold_for_fork(true);
 }
@@ -54,7 +54,6 @@ static void after_fork_parent(void)
 {
 	error_hold_for_fork(false);
 	process_hold_for_fork(false);
-	attachment_hold_for_fork(false);
 	exporter_hold_for_fork(false);
 	pthread_mutex_unlock(&lock);
 }
@@ -138,4 +137,34 @@ struct buffer *registry_next_zombie(struct buffer *b)
 	while (b && !b->zombie)
 		b = b->hh.next;
 	return b;
+}
+
+int registry_add_attachment(struct attachment *a)
+{
+	a->self = a;
+	registry_lock();
+	HASH_ADD_PTR(attachments, self, a);
+	registry_unlock();
+	if (a->hh.tbl)
+		return 0;
+	return dmabuf_fail(ENOMEM, "no memory to remember an attachment");
+}
+
+void registry_remove_attachment(struct attachment *a)
+{
+	registry_lock();
+	/* uthash's table exists while anything is in it. */
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+	HASH_DEL(attachments, a);
+	registry_unlock();
+}
+
+struct attachment *registry_find_attachment(const struct dma_buf_attachment *attach)
+{
+	struct attachment *found;
+
+	registry_lock();
+	HASH_FIND_PTR(attachments, &attach, found);
+	registry_unlock();
+	return found;
 }

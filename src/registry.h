@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What this process has: handles by the identity of their buffer, so that one buffer is one handle,
- * and exporter classes by name.
+ * and attachments by address, so that a stale pointer is told and not followed.
  *
  * In a forked child the tables start empty: the parent's handles stay the parent's. The child
  * closes its copies of their descriptors, so that it does not keep the parent's places alive.
@@ -9,7 +9,7 @@
 #ifndef DMABUF_SRC_REGISTRY_H
 #define DMABUF_SRC_REGISTRY_H
 
-#include "buffer.h"
+#include "attachment.h"
 
 void registry_lock(void);
 void registry_unlock(void);
@@ -29,5 +29,11 @@ void registry_remove(struct buffer *b);
 
 /* Next zombie after @b, or the first for NULL. */
 struct buffer *registry_next_zombie(struct buffer *b);
+
+/* These take the registry's lock. 0, or -ENOMEM with words. */
+int registry_add_attachment(struct attachment *a);
+void registry_remove_attachment(struct attachment *a);
+/* NULL if there is no such attachment now. */
+struct attachment *registry_find_attachment(const struct dma_buf_attachment *attach);
 
 #endif

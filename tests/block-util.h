@@ -85,7 +85,7 @@ static inline bool own_mounts(void)
 		snprintf(map, sizeof(map), "0 %u 1", gid);
 		write_text("/proc/self/gid_map", map);
 	}
-	return !mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL);
+	return !mount("none", "/", "none", MS_REC | MS_PRIVATE, "");
 }
 
 /* Bytes that differ from place to place and from seed to seed. */
