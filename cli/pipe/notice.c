@@ -87,7 +87,8 @@ bool member_receive(struct pipe *pipe, struct member *m)
 		if (m->control < 0)
 			return false;
 		got = recv(m->control, &notice, sizeof(notice), MSG_DONTWAIT | MSG_TRUNC);
-		if (got < 0 && errno == EINTR)
+		/* Who ended without reading all of ours may have spoken before: that comes next. */
+		if (got < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (got < 0 && errno == EAGAIN)
 			return false;
