@@ -32,6 +32,7 @@
 #include <dmabuf/dma-fence-lock.h>
 #include <dmabuf/dma-fence-unwrap.h>
 #include <dmabuf/dma-fence.h>
+#include <dmabuf/dma-resv.h>
 #include <dmabuf/error.h>
 #include <dmabuf/info.h>
 #include <dmabuf/list.h>

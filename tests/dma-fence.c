@@ -453,11 +453,14 @@ static long own_wait(struct dma_fence *fence, bool intr, long timeout)
 
 TEST(E3_a_driver_may_wait_its_own_way)
 {
-	struct dma_fence_ops ops = job_ops;
+	static const struct dma_fence_ops ops = {
+		.get_driver_name = job_driver_name,
+		.get_timeline_name = job_timeline_name,
+		.wait = own_wait,
+	};
 	struct dma_fence_lock lock = DMA_FENCE_LOCK_INIT;
 	struct dma_fence f;
 
-	ops.wait = own_wait;
 	dma_fence_init(&f, &ops, &lock, 1, 1);
 	ASSERT_EQ(dma_fence_wait_timeout(&f, true, 5), 4711);
 	ASSERT_EQ(dma_fence_wait(&f, true), 0);

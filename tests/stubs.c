@@ -252,6 +252,48 @@ TEST(A7_ww_mutexes_are_stubs)
 	NOTHING(dmabuf_ww_mutex_ctx(&mutex));
 }
 
+TEST(A7_reservations_are_stubs)
+{
+	struct dmabuf_ww_acquire_ctx ctx = { .stamp = 1 };
+	struct dma_fence fence = { .seqno = 1 }, *one, **many;
+	struct dma_resv obj = { .version = 1 };
+	struct dma_resv_iter cursor = { .obj = &obj };
+	unsigned int count;
+	char text[16] = "untouched";
+
+	ASSERT_EQ(dma_resv_usage_rw(true), DMA_RESV_USAGE_KERNEL);
+	NOTHING(dma_resv_ww_class());
+	SILENT(dma_resv_init(&obj));
+	SILENT(dma_resv_fini(&obj));
+	REFUSED(dma_resv_lock(&obj, &ctx));
+	REFUSED(dma_resv_lock_interruptible(&obj, &ctx));
+	REFUSED(dma_resv_lock_slow(&obj, &ctx));
+	REFUSED(dma_resv_lock_slow_interruptible(&obj, &ctx));
+	ASSERT(!dma_resv_trylock(&obj));
+	REFUSED(dma_resv_unlock(&obj));
+	ASSERT(!dma_resv_is_locked(&obj));
+	REFUSED(dma_resv_assert_held(&obj));
+	NOTHING(dma_resv_locking_ctx(&obj));
+	REFUSED(dma_resv_reserve_fences(&obj, 1));
+	REFUSED(dma_resv_add_fence(&obj, &fence, DMA_RESV_USAGE_READ));
+	SILENT(dma_resv_replace_fences(&obj, 1, &fence, DMA_RESV_USAGE_READ));
+	REFUSED(dma_resv_copy_fences(&obj, &obj));
+	REFUSED(dma_resv_get_fences(&obj, DMA_RESV_USAGE_READ, &count, &many));
+	REFUSED(dma_resv_get_singleton(&obj, DMA_RESV_USAGE_READ, &one));
+	REFUSED(dma_resv_wait_timeout(&obj, DMA_RESV_USAGE_READ, true, 1));
+	ASSERT(!dma_resv_test_signaled(&obj, DMA_RESV_USAGE_READ));
+	REFUSED(dma_resv_describe(&obj, text, sizeof(text)));
+	ASSERT_STR_EQ(text, "untouched");
+	SILENT(dma_resv_iter_begin(&cursor, &obj, DMA_RESV_USAGE_READ));
+	SILENT(dma_resv_iter_end(&cursor));
+	NOTHING(dma_resv_iter_first(&cursor));
+	NOTHING(dma_resv_iter_next(&cursor));
+	NOTHING(dma_resv_iter_first_unlocked(&cursor));
+	NOTHING(dma_resv_iter_next_unlocked(&cursor));
+	ASSERT_EQ(dma_resv_iter_usage(&cursor), DMA_RESV_USAGE_KERNEL);
+	ASSERT(!dma_resv_iter_is_restarted(&cursor));
+}
+
 static void log_fn(enum dmabuf_log_level level, const char *message, void *data)
 {
 	FAIL("a stub called the log: %s", message);
