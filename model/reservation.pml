@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One buffer's reservation, one shared access a step. A taker is `me`, its buffer `b`; w, h, e, g
+ * and seen[] are its private copies. Each inline is a function of the C code.
+ */
+
+/* A compare-and-swap on the state word or an entry; ok says whether it succeeded. */
+#define CAS(place, old, new) \
+	if \
+	:: place == old -> place = new; ok = 1 \
+	:: else -> ok = 0 \
+	fi
+
+/*
+ * resv_settle(): finish what `queued` announces, whoever announced it. Before SLOW the word is
+ * frozen and the entries that it names become holds; in SLOW the entry that it names gets its
+ * ticket. Afterwards w is a word that announces nothing.
+ */
+inline resv_settle()
+{
+	do
+	:: atomic { w = resv[b].word; e = 0 };
+		if
+		:: !QUEUED(w) -> break
+		:: else
+		fi;
+		do
+		:: atomic {
+			e < TAKERS && NAMES(w, e) -> h = resv[b].hold[e] };
+#ifndef FAULT_SETTLE_WITHOUT_REREADING
+			if
+			:: atomic { resv[b].word != w -> h = 0; break }
+			:: resv[b].word == w
+			fi;
+#endif
+			atomic {
+				step();
+				if
+				:: STATE(h) == ARMED && MODE(w) == SLOW ->
+					CAS(resv[b].hold[e], h,
+					    HOLD(WAITING, KIND(h), AGE(h), GENERATION(w)))
+				:: STATE(h) == ARMED && MODE(w) != SLOW ->
+					CAS(resv[b].hold[e], h,
+					    HOLD(GRANTED, KIND(h), AGE(h), GENERATION(w)))
+				:: else
+				fi;
+				h = 0;
+				e++
+			}
+		:: e < TAKERS && !NAMES(w, e) -> e++
+		:: e >= TAKERS ->
+			atomic {
+				step();
+				CAS(resv[b].word, w, WORD(SLOW, 0, 0, GENERATION(w)));
+				break
+			}
+		od
+	od;
+	e = 0
+}
+
+/* May s be granted, from what was seen? Nothing in its way is before it in the queue. */
+#define HINDERS(x, s) \
+	(IN_QUEUE(seen[x]) && BEFORE(TICKET(seen[x]), TICKET(s)) && \
+	 (IS_WRITE(seen[x]) || IS_WRITE(s) || tearing))
+/* Holders from before SLOW share a ticket; they are all readers. */
+#define GRANTABLE(s) \
+	(STATE(s) == WAITING && !BEFORE(GENERATION(w), TICKET(s)) && \
+	 !HINDERS(0, s) && !HINDERS(1, s) && !HINDERS(LAST, s))
+
+#ifdef FAULT_DOUBLE_GRANT
+#define GRANT(e) resv[b].hold[e] = WITH_STATE(seen[e], GRANTED); ok = 1
+#else
+#define GRANT(e) CAS(resv[b].hold[e], seen[e], WITH_STATE(seen[e], GRANTED))
+#endif
+
+/*
+ * resv_advance(): what the queue allows now. Reads the word, then every entry once; grants each
+ * entry that nothing before it hinders; when nothing is left and nothing torn, back to FREE. What a
+ * sweep finds grantable stays so, because nobody can come in before it: no lock is needed.
+ * Afterwards, `blockers` are those in the queue whose owner is dead or out of time; seen[] has them.
+ */
+inline resv_advance()
+{
+	resv_settle();
+	blockers = 0;
+	if
+	:: MODE(w) == SLOW ->
+#ifdef SWEEP_AT_ONCE
+		atomic {
+#endif
+		seen[0] = resv[b].hold[0];
+		seen[1] = resv[b].hold[1];
+#if TAKERS > 2
+		seen[2] = resv[b].hold[2];
+#endif
+#ifndef SWEEP_AT_ONCE
+		atomic {
+#endif
+			tearing = IS_TORN(seen[0]) || IS_TORN(seen[1]) || IS_TORN(seen[LAST]);
+			grants = 0;
+			do
+			:: e < TAKERS ->
+				grants = grants | (GRANTABLE(seen[e]) << e);
+				e++
+			:: else -> break
+			od;
+			if
+			:: tearing || IN_QUEUE(seen[0]) || IN_QUEUE(seen[1]) || IN_QUEUE(seen[LAST]) ->
+				w = 0
+			:: else
+			fi;
+			tearing = 0;
+			e = 0;
+			do
+			:: e < TAKERS ->
+				if
+				:: BLOCKS(e) ->
+					blockers = blockers | BIT(e);
+					resv[b].aged[e] = OVERDUE(e)
+				:: else ->
+					if
+					:: !((grants >> e) & 1) -> seen[e] = 0
+					:: else
+					fi
+				fi;
+				e++
+			:: else -> break
+			od;
+			e = 0
+		};
+		do
+		:: (grants >> e) & 1 ->
+			atomic {
+				step();
+				h = resv[b].hold[e];
+				GRANT(e);
+				if
+				:: ok -> ghost_grant(b, e, h)
+				:: else
+				fi;
+				h = 0;
+				seen[e] = 0
+			};
+#ifndef FAULT_DROPPED_WAKE_UP
+			if
+			:: ok -> atomic { step(); asleep[e] = 0 }
+			:: else
+			fi;
+#endif
+			grants = grants & ~BIT(e)
+		:: grants && !((grants >> e) & 1) -> e++
+		:: !grants -> e = 0; break
+		od;
+		if
+		:: w ->
+			atomic {
+				step();
+#ifdef FAULT_THAW_WITHOUT_REREADING
+				w = resv[b].word;
+#endif
+				CAS(resv[b].word, w, WORD(FREE, 0, 0, GENERATION(w) + 1));
+				w = 0
+			}
+		:: else
+		fi
+	:: else -> w = 0
+	fi;
+	ok = 0
+}
