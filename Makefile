@@ -61,6 +61,10 @@ fuzz: setup ## the fuzz targets, FUZZ_SECONDS each (600)
 mutants: setup ## seeded faults: each must make its test fail
 	@scripts/check mutants
 
+.PHONY: model
+model: setup ## the reservation protocol under spin, and the faults seeded in it
+	@model/run all
+
 .PHONY: bench
 bench: build ## one table, JSON and pictures
 	@bench/run $(BUILD)
