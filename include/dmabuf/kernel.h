@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <dmabuf.h>
+#include <dmabuf/kernel-sync.h>
 
 #ifdef __cplusplus
 extern "C" {
