@@ -353,7 +353,7 @@ TEST_TIMEOUT(A3_of_1000_clients_64_are_served_and_the_others_refused_by_name, 12
 {
 	struct dma_buf *dmabuf = counting_export(&exporter, 4096, O_RDWR);
 	int fd = dma_buf_fd(dmabuf, O_CLOEXEC), report[2], i, served = 0, refused = 0, status;
-	int crowd = getenv("DMABUF_TEST_SLOW") ? CROWD / 8 : CROWD; /* a tool makes each dear */
+	int crowd = test_is_slow() ? CROWD / 8 : CROWD; /* a tool makes each dear */
 	struct dma_buf_info info;
 	struct gate gate;
 	char answer;

@@ -386,9 +386,7 @@ static void explore(const struct world *w)
 /* Under valgrind, or where all else is slow, a buffer of two lines has to do. */
 static unsigned int choose_lines(void)
 {
-	const char *slow = getenv("DMABUF_TEST_SLOW");
-
-	return slow && atoi(slow) > 1 ? 2 : MAX_LINES;
+	return test_is_slow() ? 2 : MAX_LINES;
 }
 
 static void explore_all(enum scene which)

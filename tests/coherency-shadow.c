@@ -345,8 +345,7 @@ static void start(void)
 
 static void run_long(enum adversary who)
 {
-	const char *slow = getenv("DMABUF_TEST_SLOW");
-	unsigned int steps = slow && atoi(slow) > 1 ? 20000 : 2000000;
+	unsigned int steps = test_is_slow() ? 20000 : 2000000;
 
 	seed = 0x9e3779b97f4a7c15u + who;
 	test_note("seed %#jx, %u steps", (uintmax_t)seed, steps);

@@ -393,7 +393,7 @@ TEST(B4_a_frame_on_coherent_memory_makes_no_system_call)
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 	SKIP("a sanitizer's runtime makes system calls of its own");
 #endif
-	if (getenv("DMABUF_TEST_SLOW"))
+	if (test_is_slow())
 		SKIP("valgrind makes system calls of its own");
 	peer_start(&peer, dmabuf, stream_without_system_calls, &peer);
 	peer_end(&peer);

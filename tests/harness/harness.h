@@ -157,6 +157,9 @@ void gate_close(struct gate *gate);
 #define TEST_SANITIZED false
 #endif
 
+/* Does a tool (valgrind, a sanitizer) make everything slow? DMABUF_TEST_SLOW is above 1. */
+bool test_is_slow(void);
+
 /* How many descriptors, and mappings of buffers, this process has. */
 int open_fds(void);
 int buffer_mappings(void);

@@ -26,13 +26,23 @@ int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int slow_ms(int ms)
+static int slow_factor(void)
 {
 	const char *text = getenv("DMABUF_TEST_SLOW");
 	int factor = text ? atoi(text) : 1;
 
-	if (factor < 1)
-		factor = 1;
+	return factor < 1 ? 1 : factor;
+}
+
+bool test_is_slow(void)
+{
+	return slow_factor() > 1;
+}
+
+int slow_ms(int ms)
+{
+	int factor = slow_factor();
+
 	return ms > 0x7fffffff / factor ? 0x7fffffff : ms * factor;
 }
 
