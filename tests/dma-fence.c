@@ -159,6 +159,43 @@ TEST(E3_signalling_is_enabled_once_by_the_first_who_watches)
 	dma_fence_put(&job->base);
 }
 
+struct late {
+	struct dma_fence *fence;
+	struct counting_cb cb;
+	int result;
+};
+
+static void *add_late(void *arg)
+{
+	struct late *late = arg;
+
+	late->result = dma_fence_add_callback(late->fence, &late->cb.base, counting_call);
+	return NULL;
+}
+
+static bool lock_is_waited_for(void *arg)
+{
+	return __atomic_load_n(&((struct dma_fence_lock *)arg)->word, __ATOMIC_RELAXED) == 2;
+}
+
+/* Between its first look and its turn at the lock, the fence is signalled without the lock. */
+TEST(E3_a_fence_signalled_while_a_callback_comes_refuses_it)
+{
+	struct late late = { .fence = fence_new() };
+	struct dma_fence_lock *lock = late.fence->lock;
+	pthread_t thread;
+
+	dma_fence_lock_lock(lock);
+	thread = thread_start(add_late, &late);
+	ASSERT(eventually(lock_is_waited_for, lock, 20000));
+	ASSERT_OK(dma_fence_signal(late.fence));
+	dma_fence_lock_unlock(lock);
+	thread_join(thread);
+	ASSERT_ERR(late.result, ENOENT);
+	ASSERT_EQ(late.cb.calls, 0);
+	dma_fence_put(late.fence);
+}
+
 TEST(E3_enabling_that_fails_means_signalled)
 {
 	struct job *job = job_new();

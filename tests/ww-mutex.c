@@ -218,6 +218,8 @@ TEST(E1_wait_die_tells_the_younger_at_once)
 	pair_init(&p, &wait_die);
 	ASSERT_ERR(dmabuf_ww_mutex_lock(&p.m[1], &p.younger), EDEADLK);
 	ASSERT_ERR(dmabuf_ww_mutex_lock_interruptible(&p.m[1], &p.younger), EDEADLK);
+	ASSERT_EQ(p.m[1].word,
+		  (uintptr_t)&p.older | 1); /* nobody waits: no detour for its holder */
 	ASSERT_OK(dmabuf_ww_mutex_unlock(&p.m[1]));
 	ASSERT_EQ(p.m[1].word, 0);
 	ASSERT_OK(dmabuf_ww_mutex_unlock(&p.m[0]));
