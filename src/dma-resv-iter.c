@@ -127,7 +127,7 @@ DMABUF_PUBLIC int dma_resv_get_fences(struct dma_resv *obj, enum dma_resv_usage 
 
 	dma_resv_iter_begin(&cursor, obj, usage);
 	dma_resv_for_each_fence_unlocked(&cursor, fence) {
-		if (dma_resv_iter_is_restarted(&cursor)) {
+		if (!found || dma_resv_iter_is_restarted(&cursor)) {
 			fences_drop(found, count);
 			count = 0;
 			found = calloc(cursor.num_fences, sizeof(struct dma_fence *));

@@ -221,7 +221,7 @@ DMABUF_PUBLIC int dma_resv_copy_fences(struct dma_resv *dst, struct dma_resv *sr
 		return err;
 	dma_resv_iter_begin(&cursor, src, DMA_RESV_USAGE_BOOKKEEP);
 	dma_resv_for_each_fence_unlocked(&cursor, fence) {
-		if (dma_resv_iter_is_restarted(&cursor)) {
+		if (!list || dma_resv_iter_is_restarted(&cursor)) {
 			resv_list_free(list);
 			list = resv_list_new(cursor.num_fences);
 			if (!list) {

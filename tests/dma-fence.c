@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fence.h"
 
@@ -558,4 +564,52 @@ TEST(E3_a_drivers_flags_survive_signalling)
 	ASSERT(f->flags & mine);
 	ASSERT(dma_fence_is_signaled(f));
 	dma_fence_put(f);
+}
+
+/* From here on any system call but the end kills the process. */
+static void forbid_system_calls(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog program = { .len = 4, .filter = code };
+
+	ASSERT_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	ASSERT_OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static int signal_without_system_calls(void *arg)
+{
+	struct dma_fence *unwatched = fence_new(), *watched = fence_new(), *called = fence_new();
+	DMABUF_DEFINE_WW_CLASS(ww_class);
+	struct dmabuf_ww_acquire_ctx ctx;
+	struct dmabuf_ww_mutex mutex;
+	struct counting_cb cb = { 0 };
+	int bad = 0;
+
+	dma_fence_wait_timeout(watched, false, 1); /* somebody waited, but not any more */
+	dma_fence_add_callback(called, &cb.base, counting_call);
+	dmabuf_ww_mutex_init(&mutex, &ww_class);
+	forbid_system_calls();
+	bad |= dma_fence_signal(unwatched);
+	bad |= dma_fence_signal(watched);
+	bad |= dma_fence_signal(called);
+	bad |= cb.calls != 1;
+	dmabuf_ww_acquire_init(&ctx, &ww_class);
+	bad |= dmabuf_ww_mutex_lock(&mutex, &ctx);
+	bad |= dmabuf_ww_mutex_unlock(&mutex);
+	_exit(bad ? 1 : 0);
+}
+
+TEST(E3_signalling_with_nobody_waiting_makes_no_system_call)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	SKIP("a sanitizer's runtime makes system calls of its own");
+#endif
+	if (test_is_slow())
+		SKIP("valgrind makes system calls of its own");
+	ASSERT_EQ(reap(spawn(signal_without_system_calls, NULL)), 0);
 }
