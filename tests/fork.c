@@ -367,6 +367,8 @@ TEST_TIMEOUT(A3_fork_while_other_threads_use_the_library, 60)
 
 	if (TEST_SANITIZED)
 		SKIP("the sanitizer's own locks may be held by other threads at the fork");
+	if (test_is_slow())
+		SKIP("valgrind counts what the parent's threads had in hand as the child's leaks");
 	busy.fd = dma_buf_fd(dmabuf, O_CLOEXEC);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, use_the_library, &busy), 0);
