@@ -95,6 +95,12 @@ inline advance(b)
 	fi
 }
 
+#define WOUNDS(x) \
+	if \
+	:: AHEAD(_b, x, me) && !plain[x] && OLDER(me, x) -> wounded[x] = 1 \
+	:: else \
+	fi;
+
 inline join(b, kind)
 {
 	step();
@@ -108,12 +114,6 @@ inline join(b, kind)
 #endif
 	advance(b)
 }
-
-#define WOUNDS(x) \
-	if \
-	:: AHEAD(_b, x, me) && !plain[x] && OLDER(me, x) -> wounded[x] = 1 \
-	:: else \
-	fi;
 
 inline recover(b, x)
 {
