@@ -55,7 +55,7 @@ static void attack_words(const char *bytes, size_t size, size_t from, size_t len
 			struct word w;
 
 			forged_new(&f, bytes, size);
-			w.at = (_Atomic(uint32_t) *)(f.base + size - SHM_CONTROL_SIZE + at);
+			w.at = (void *)(f.base + size - SHM_CONTROL_SIZE + at);
 			w.value = hostile_values[i];
 			if (restless)
 				attack = (struct attack){ write_word, &w };

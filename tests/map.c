@@ -187,12 +187,11 @@ TEST(A5_put_unmaps_and_detaches_what_was_left)
 static int translate(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
 		     enum dma_data_direction direction)
 {
-	int *refuse = dma_buf_device_priv(dev);
+	int refuse = *(int *)dma_buf_device_priv(dev);
 
-	if (*refuse)
-		return *refuse;
-	table->sgl[0].dma_address = 0x1000;
-	return 0;
+	if (!refuse)
+		table->sgl[0].dma_address = 0x1000;
+	return refuse;
 }
 
 TEST(A5_the_devices_own_addresses_are_in_the_table)
