@@ -120,7 +120,7 @@ static void mutate(void *arg)
 	uint64_t r = next_random(&m->random);
 	size_t words = SHM_CONTROL_SIZE / 4, at = r % words;
 	uint32_t value = (uint32_t)(r >> 32);
-	_Atomic(uint32_t) *base = (_Atomic(uint32_t) *)(m->f->base + m->f->size - SHM_CONTROL_SIZE);
+	_Atomic(uint32_t) *base = (void *)(m->f->base + m->f->size - SHM_CONTROL_SIZE);
 
 	if (r & 1 << 20)
 		value %= 70;
