@@ -120,13 +120,13 @@ static void mutate(void *arg)
 	uint64_t r = next_random(&m->random);
 	size_t words = SHM_CONTROL_SIZE / 4, at = r % words;
 	uint32_t value = (uint32_t)(r >> 32);
-	_Atomic(uint32_t) *base = (void *)(m->f->base + m->f->size - SHM_CONTROL_SIZE);
+	struct word w = { .at = (void *)(m->f->base + m->f->size - SHM_CONTROL_SIZE) };
 
 	if (r & 1 << 20)
 		value %= 70;
 	if (r & 1 << 21)
 		at = HEADER_AT / 4 + at % ((CLIENTS_AT - HEADER_AT) / 4);
-	atomic_store(&base[at], value);
+	atomic_store(&w.at[at], value);
 }
 
 TEST_TIMEOUT(A3_random_control_blocks_are_survived, 60)

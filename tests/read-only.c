@@ -160,9 +160,12 @@ static void attack_memory(struct hold *h)
 /* A child that may be traced, with the same mapping. */
 static void attack_ptrace(struct hold *h)
 {
+	char *inherited = dma_buf_mmap(h->dmabuf, 0, 4096, PROT_READ);
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
+	ASSERT(inherited);
+	pid = fork();
 	ASSERT_OK(pid);
 	if (pid == 0) {
 		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0)
@@ -171,10 +174,14 @@ static void attack_ptrace(struct hold *h)
 	}
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	if (WIFSTOPPED(status)) {
-		FAILS(ptrace(PTRACE_POKEDATA, pid, h->bytes, (void *)0x1234));
+		errno = 0;
+		ptrace(PTRACE_PEEKDATA, pid, inherited, NULL);
+		ASSERT_EQ(errno, 0);
+		FAILS(ptrace(PTRACE_POKEDATA, pid, inherited, (void *)0x1234));
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 	}
+	ASSERT_OK(dma_buf_munmap(inherited, 4096));
 }
 
 static void attack_userfault(struct hold *h)
