@@ -27,7 +27,8 @@ pids = {e["pid"]: e for e in run["elements"]}
 most = dict.fromkeys(pids, 0)
 lines = 0
 for line in open("trace"):
-    m = re.match(r"(\d+) +(\w+)\(.*= (\d+)$", line)
+    # What another process interrupted comes as "<... read resumed> ... = 5".
+    m = re.match(r"(\d+) +(?:<\.\.\. )?(\w+).*= (\d+)$", line)
     if m and int(m[1]) in pids:
         lines += 1
         most[int(m[1])] = max(most[int(m[1])], int(m[3]))
