@@ -2,19 +2,10 @@
 /* What happened, for programs. Fields may be added, but are not renamed or taken away. */
 #include "pipe.h"
 
-#include <json.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
-static void add_uint(json_object *to, const char *key, uint64_t value)
-{
-	json_object_object_add(to, key, json_object_new_uint64(value));
-}
-
-static void add_text(json_object *to, const char *key, const char *value)
-{
-	json_object_object_add(to, key, json_object_new_string(value));
-}
+#include "../json-members.h"
 
 static void add_seconds(json_object *to, const char *key, double value)
 {
@@ -40,37 +31,23 @@ static json_object *member_json(const struct member *m)
 {
 	json_object *object = json_object_new_object(), *results = json_object_new_object();
 
-	add_uint(object, "number", m->element.number);
-	add_text(object, "role", role(&m->element));
-	add_text(object, "element", m->element.text);
-	add_uint(object, "pid", (uint64_t)m->pid);
-	add_uint(object, "frames", m->stats.frames);
-	add_uint(object, "bytes", m->stats.bytes);
-	add_uint(object, "waits", m->stats.waits);
+	json_add_uint(object, "number", m->element.number);
+	json_add_text(object, "role", role(&m->element));
+	json_add_text(object, "element", m->element.text);
+	json_add_uint(object, "pid", (uint64_t)m->pid);
+	json_add_uint(object, "frames", m->stats.frames);
+	json_add_uint(object, "bytes", m->stats.bytes);
+	json_add_uint(object, "waits", m->stats.waits);
 	add_seconds(object, "wait_seconds", (double)m->stats.wait_ns / 1e9);
 	add_seconds(object, "user_seconds", seconds(&m->usage.ru_utime));
 	add_seconds(object, "system_seconds", seconds(&m->usage.ru_stime));
-	add_uint(object, "page_faults", (uint64_t)(m->usage.ru_minflt + m->usage.ru_majflt));
-	add_uint(object, "exit_status",
-		 WIFEXITED(m->status) ? (uint64_t)WEXITSTATUS(m->status) : 0);
-	add_uint(object, "signal", WIFSIGNALED(m->status) ? (uint64_t)WTERMSIG(m->status) : 0);
+	json_add_uint(object, "page_faults", (uint64_t)(m->usage.ru_minflt + m->usage.ru_majflt));
+	json_add_uint(object, "exit_status",
+		      WIFEXITED(m->status) ? (uint64_t)WEXITSTATUS(m->status) : 0);
+	json_add_uint(object, "signal", WIFSIGNALED(m->status) ? (uint64_t)WTERMSIG(m->status) : 0);
 	for (unsigned int r = 0; r < m->result_count; r++)
-		add_text(results, m->results[r].key, m->results[r].value);
+		json_add_text(results, m->results[r].key, m->results[r].value);
 	json_object_object_add(object, "results", results);
-	return object;
-}
-
-static json_object *counters_json(const struct dma_buf_counters *c)
-{
-	json_object *object = json_object_new_object();
-
-	add_uint(object, "cpu_access", c->cpu_access);
-	add_uint(object, "maps", c->maps);
-	add_uint(object, "cached_maps", c->cached_maps);
-	add_uint(object, "sync_needed", c->sync_needed);
-	add_uint(object, "sync_done", c->sync_done);
-	add_uint(object, "sync_skipped", c->sync_skipped);
-	add_uint(object, "recovered", c->recovered);
 	return object;
 }
 
@@ -78,8 +55,8 @@ static json_object *buffers_json(const struct pipe *pipe)
 {
 	json_object *object = json_object_new_object(), *inodes = json_object_new_array();
 
-	add_uint(object, "count", pipe->options.buffers);
-	add_uint(object, "size", pipe->options.size);
+	json_add_uint(object, "count", pipe->options.buffers);
+	json_add_uint(object, "size", pipe->options.size);
 	for (uint64_t i = 0; i < pipe->options.buffers; i++)
 		json_object_array_add(inodes, json_object_new_uint64(pipe->inodes[i]));
 	json_object_object_add(object, "inodes", inodes);
@@ -88,8 +65,8 @@ static json_object *buffers_json(const struct pipe *pipe)
 
 static void add_outcome(json_object *to, const struct outcome *o)
 {
-	add_text(to, "result", !o->failed ? "ok" : o->signal ? "interrupted" : "failed");
-	add_uint(to, "exit_status", (uint64_t)o->status);
+	json_add_text(to, "result", !o->failed ? "ok" : o->signal ? "interrupted" : "failed");
+	json_add_uint(to, "exit_status", (uint64_t)o->status);
 	json_object_object_add(to, "reason", o->failed ? json_object_new_string(o->reason) : NULL);
 	json_object_object_add(to, "failed_element",
 			       o->element ? json_object_new_uint64(o->element) : NULL);
@@ -101,14 +78,14 @@ void report_json(const struct pipe *pipe)
 	uint64_t bytes = pipe->members[0].stats.bytes;
 	double took = pipe_seconds(pipe);
 
-	add_text(object, "schema", "dmabuf-pipe/1");
+	json_add_text(object, "schema", "dmabuf-pipe/1");
 	add_outcome(object, &pipe->outcome);
 	add_seconds(object, "seconds", took);
-	add_uint(object, "frames", pipe->members[0].stats.frames);
-	add_uint(object, "bytes", bytes);
+	json_add_uint(object, "frames", pipe->members[0].stats.frames);
+	json_add_uint(object, "bytes", bytes);
 	add_seconds(object, "bytes_per_second", took > 0 ? (double)bytes / took : 0);
 	json_object_object_add(object, "buffers", buffers_json(pipe));
-	json_object_object_add(object, "counters", counters_json(&pipe->counters));
+	json_object_object_add(object, "counters", json_counters(&pipe->counters));
 	for (unsigned int i = 0; i < pipe->count; i++)
 		json_object_array_add(elements, member_json(&pipe->members[i]));
 	json_object_object_add(object, "elements", elements);
