@@ -15,6 +15,7 @@
 #include "buffer.h"
 #include "error.h"
 #include "export.h"
+#include "resv/resv.h"
 #include "shm/client.h"
 #include "text.h"
 
@@ -40,6 +41,7 @@ static void fill_counters(struct dma_buf_counters *out, const struct shm_counter
 	out->sync_done = atomic_load_explicit(&in->sync_done, memory_order_relaxed);
 	out->sync_skipped = atomic_load_explicit(&in->sync_skipped, memory_order_relaxed);
 	out->recovered = atomic_load_explicit(&in->recovered, memory_order_relaxed);
+	out->leases_lost = atomic_load_explicit(&in->leases_lost, memory_order_relaxed);
 }
 
 static void fill_holders(struct dma_buf_info *info, struct snapshot *s, int fd)
@@ -99,6 +101,27 @@ static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s
 	}
 }
 
+/* Straight from the reservation's lines: they go around, and each word is read once. */
+static void fill_accesses(struct dma_buf_info *info, const struct snapshot *s,
+			  const struct control *c)
+{
+	uint64_t words[SHM_RESV_STATES] = { resv_load(&resv_state_line(c, 0)->word),
+					    resv_load(&resv_state_line(c, RESV_LOCK)->word) };
+	uint32_t count = resv_used(c), e;
+
+	for (e = 0; e < count; e++) {
+		uint64_t seen = resv_load(&resv_entry_line(c, e)->word);
+		struct dma_buf_access_info *out = &info->accesses[info->access_count];
+
+		if (!resv_describe_entry(c, e, seen, words, out))
+			continue;
+		out->holder = out->state == DMA_BUF_ACCESS_TORN
+				      ? DMA_BUF_MAX_CLIENTS
+				      : s->holder_of_slot[resv_slot(seen)];
+		info->access_count++;
+	}
+}
+
 static int describe(int fd, const struct stat *st, struct control *c, struct dma_buf_info *info)
 {
 	struct control_facts facts;
@@ -123,6 +146,7 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 	s->header.exporter_generation = facts.exporter_generation;
 	fill_holders(info, s, fd);
 	fill_attachments(info, s);
+	fill_accesses(info, s, c);
 	free(s);
 	return 0;
 }

@@ -12,6 +12,7 @@ struct forged {
 	size_t size;
 	struct shm_header *header;
 	struct shm_attachment *attachments;
+	struct shm_resv *resv;
 };
 
 static HOSTILE_UNUSED void forged_map(struct forged *f)
@@ -22,7 +23,8 @@ static HOSTILE_UNUSED void forged_map(struct forged *f)
 	HOSTILE_CHECK(f->base != MAP_FAILED);
 	end = f->base + f->size;
 	f->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
-	f->attachments = (struct shm_attachment *)(end - SHM_CONTROL_SIZE);
+	f->attachments = (struct shm_attachment *)(end - SHM_HEADER_SIZE - SHM_LIST_SIZE);
+	f->resv = (struct shm_resv *)(end - SHM_CONTROL_SIZE);
 }
 
 static HOSTILE_UNUSED void forged_new(struct forged *f, const char *bytes, size_t size)

@@ -69,7 +69,7 @@ static void attack_words(const char *bytes, size_t size, size_t from, size_t len
 #define HEADER_AT (SHM_CONTROL_SIZE - SHM_HEADER_SIZE)
 #define CLIENTS_AT (HEADER_AT + offsetof(struct shm_header, clients))
 #define CLIENT_AT(slot) (CLIENTS_AT + (slot) * sizeof(struct shm_client))
-#define ATTACHMENT_AT(i) ((i) * sizeof(struct shm_attachment))
+#define ATTACHMENT_AT(i) (HEADER_AT - SHM_LIST_SIZE + (i) * sizeof(struct shm_attachment))
 
 static void attack_all(bool restless)
 {

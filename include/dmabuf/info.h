@@ -29,6 +29,7 @@ extern "C" {
  * @sync_done: of those, executed without error
  * @sync_skipped: places where an untracked implementation would have done one and none was needed
  * @recovered: dead holders cleaned up
+ * @leases_lost: accesses that were taken from a living holder because its lease was over
  */
 struct dma_buf_counters {
 	uint64_t cpu_access;
@@ -38,6 +39,7 @@ struct dma_buf_counters {
 	uint64_t sync_done;
 	uint64_t sync_skipped;
 	uint64_t recovered;
+	uint64_t leases_lost;
 };
 
 /**
@@ -70,6 +72,58 @@ struct dma_buf_attachment_info {
 	enum dma_data_direction direction;
 };
 
+/** DMA_BUF_MAX_ACCESSES - accesses of one buffer that can be held or waited for at a time */
+#define DMA_BUF_MAX_ACCESSES 126
+/** DMA_BUF_ACCESS_LABEL_LEN - room for an access's label, the closing NUL included */
+#define DMA_BUF_ACCESS_LABEL_LEN 24
+
+/**
+ * enum dma_buf_access_state - what has become of an access
+ * @DMA_BUF_ACCESS_HELD: it has the buffer
+ * @DMA_BUF_ACCESS_WAITING: it is in the queue
+ * @DMA_BUF_ACCESS_DRAINING: it lost the buffer, but its device may still be at it
+ * @DMA_BUF_ACCESS_LOST: it lost the buffer to its lease and has not noticed yet
+ * @DMA_BUF_ACCESS_TORN: it did not finish writing, and nobody has answered for the content since
+ */
+enum dma_buf_access_state {
+	DMA_BUF_ACCESS_HELD = 1,
+	DMA_BUF_ACCESS_WAITING = 2,
+	DMA_BUF_ACCESS_DRAINING = 3,
+	DMA_BUF_ACCESS_LOST = 4,
+	DMA_BUF_ACCESS_TORN = 5,
+};
+
+/**
+ * struct dma_buf_access_info - an access that is held or waited for
+ * @label: the name of its sync object
+ * @pid: as its process saw itself
+ * @holder: index of its process in the holders' array; DMA_BUF_MAX_CLIENTS: gone
+ * @state: see enum dma_buf_access_state
+ * @write: exclusive; else shared with other readers
+ * @device: by DMA; else by the CPU
+ * @lock: the lock of the reservation object, not an access to the memory
+ * @ticket: its place in the queue: lower is earlier, modulo 2^24; 0 where nobody queues
+ * @start: first byte
+ * @length: bytes
+ * @age_ms: since it was asked for, or, for a hold that nobody waited for, 0: nobody reads a clock
+ * then
+ * @waits_for: inode of the buffer that its group waits for meanwhile, or 0
+ */
+struct dma_buf_access_info {
+	char label[DMA_BUF_ACCESS_LABEL_LEN];
+	pid_t pid;
+	unsigned int holder;
+	enum dma_buf_access_state state;
+	bool write;
+	bool device;
+	bool lock;
+	uint32_t ticket;
+	uint64_t start;
+	uint64_t length;
+	uint64_t age_ms;
+	uint64_t waits_for;
+};
+
 /**
  * struct dma_buf_info - a buffer as its holders describe it
  * @struct_size: sizeof(struct dma_buf_info), set by the caller; lets the struct grow
@@ -84,7 +138,9 @@ struct dma_buf_attachment_info {
  * @holder_count: entries used in @holders
  * @attachment_count: entries used in @attachments
  * @holders: processes with a handle
+ * @access_count: entries used in @accesses
  * @attachments: devices attached
+ * @accesses: who has the buffer, who waits for it, and what was left torn
  */
 struct dma_buf_info {
 	size_t struct_size;
@@ -98,8 +154,10 @@ struct dma_buf_info {
 	struct dma_buf_counters counters;
 	unsigned int holder_count;
 	unsigned int attachment_count;
+	unsigned int access_count;
 	struct dma_buf_holder_info holders[DMA_BUF_MAX_CLIENTS];
 	struct dma_buf_attachment_info attachments[DMA_BUF_MAX_ATTACHMENTS];
+	struct dma_buf_access_info accesses[DMA_BUF_MAX_ACCESSES];
 };
 
 #ifndef DMABUF_DISABLED

@@ -92,6 +92,11 @@ bool client_alive(int fd, uint32_t slot)
 	return range_locked(fd, SHM_LOCK_SLOT(slot), 1);
 }
 
+bool client_device_busy(int fd, uint32_t slot)
+{
+	return range_locked(fd, SHM_LOCK_DEVICE(slot), 1);
+}
+
 int client_lock_slot(struct client *client, uint32_t slot)
 {
 	return set_lock(client->fd, F_WRLCK, SHM_LOCK_SLOT(slot));
@@ -138,8 +143,14 @@ int client_join(struct client *client, struct control *c)
 
 			if (busy != (pass == 1))
 				continue;
-			if (client_lock_slot(client, slot) == 0)
-				return occupy(client, c, slot);
+			if (client_lock_slot(client, slot))
+				continue;
+			/* A transfer of its last owner's device goes on. */
+			if (client_device_busy(client->fd, slot)) {
+				client_unlock_slot(client, slot);
+				continue;
+			}
+			return occupy(client, c, slot);
 		}
 	}
 	return dmabuf_fail(EUSERS, "the buffer has %d holders already, which is the limit",

@@ -47,6 +47,12 @@ bool client_others(const struct client *client);
 /* Does somebody hold the lock of @slot? @fd: any description but the one that holds it. */
 bool client_alive(int fd, uint32_t slot);
 
+/*
+ * Does a device of @slot's client, which may be dead, still do a transfer? @fd as for
+ * client_alive().
+ */
+bool client_device_busy(int fd, uint32_t slot);
+
 /* Try to own @slot's lock byte through @client's description; -EAGAIN while its client lives. */
 int client_lock_slot(struct client *client, uint32_t slot);
 void client_unlock_slot(struct client *client, uint32_t slot);

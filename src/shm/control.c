@@ -127,7 +127,8 @@ int control_map(struct control *c, int fd, size_t file_size, bool whole, bool wr
 	c->base = base;
 	c->length = length;
 	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
-	c->attachments = (struct shm_attachment *)(end - SHM_CONTROL_SIZE);
+	c->attachments = (struct shm_attachment *)(end - SHM_HEADER_SIZE - SHM_LIST_SIZE);
+	c->resv = (struct shm_resv *)(end - SHM_CONTROL_SIZE);
 	return 0;
 }
 
@@ -149,6 +150,8 @@ void control_format(struct control *c, const struct control_facts *facts)
 	h->payload_dev = facts->payload_dev;
 	h->payload_ino = facts->payload_ino;
 	h->exporter_generation = facts->exporter_generation;
+	h->resv_first = facts->resv_first;
+	c->resv_first = facts->resv_first;
 	memcpy(h->exp_name, facts->exp_name, sizeof(h->exp_name));
 	coherency_init(&h->coherency);
 	atomic_store_explicit(&h->magic, SHM_MAGIC, memory_order_release);
@@ -174,6 +177,7 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 	copy.exporter_generation = *(volatile const uint32_t *)&h->exporter_generation;
 	copy.payload_dev = *(volatile const uint64_t *)&h->payload_dev;
 	copy.payload_ino = *(volatile const uint64_t *)&h->payload_ino;
+	copy.resv_first = *(volatile const uint32_t *)&h->resv_first;
 	text_copy_untrusted(copy.exp_name, sizeof(copy.exp_name), h->exp_name, sizeof(h->exp_name));
 
 	if (!copy.size || copy.size > DMA_BUF_MAX_SIZE)
@@ -181,6 +185,9 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 				   copy.size);
 	if ((copy.flags & ~SHM_FLAGS) || copy.flags == SHM_READ_ONLY)
 		return dmabuf_fail(EINVAL, "control block: flags 0x%x make no sense", copy.flags);
+	if (copy.resv_first >= SHM_RESV_LINES)
+		return dmabuf_fail(EINVAL, "control block: reservation at line %u of %d",
+				   copy.resv_first, SHM_RESV_LINES);
 	expected = control_size();
 	if (!(copy.flags & SHM_SPLIT))
 		expected += page_round_up(copy.size);
@@ -189,6 +196,7 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 			EINVAL, "control block: size %" PRIu64 " does not fit a file of %zu bytes",
 			copy.size, file_size);
 	c->size = copy.size;
+	c->resv_first = copy.resv_first;
 	*facts = copy;
 	return 0;
 }

@@ -15,6 +15,9 @@ struct control {
 	uint64_t size; /* payload bytes, once control_format() or control_read() knows */
 	struct shm_header *header;
 	struct shm_attachment *attachments;
+	struct shm_resv *resv;
+	uint32_t resv_first; /* below SHM_RESV_LINES, once control_format() or control_read() knows
+			      */
 };
 
 /* A checked private copy of what never changes after creation. */
@@ -24,6 +27,7 @@ struct control_facts {
 	uint32_t exporter_generation;
 	uint64_t payload_dev;
 	uint64_t payload_ino;
+	uint32_t resv_first;
 	char exp_name[DMA_BUF_NAME_LEN];
 };
 

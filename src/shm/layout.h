@@ -4,8 +4,9 @@
  *
  * The shared half of a buffer, at the end of its memfd:
  *
- *	compact:  | payload ... | attachments | header |	one memfd, payload at offset 0
- *	split:                  | attachments | header |	payload in a memfd of its own
+ *	compact:  | payload ... | reservation | attachments | header |	one memfd, payload at offset
+ *0 split:                  | reservation | attachments | header |	payload in a memfd of its
+ *own
  *
  * The header is the file's last 4096 bytes, so it is found without knowing the payload's size. No
  * pointers are in here, and nothing in here is trusted: every reader checks a private copy.
@@ -22,7 +23,7 @@
 #include "coherency.h"
 
 #define SHM_MAGIC 0x3130667562616d64ull /* "dmabuf01" */
-#define SHM_VERSION 1
+#define SHM_VERSION 2
 #define SHM_HEADER_SIZE 4096
 
 /* shm_header.flags */
@@ -41,6 +42,12 @@
  */
 #define SHM_LOCK_PUBLISHED ((int64_t)1 << 60)
 #define SHM_LOCK_SLOT(slot) (SHM_LOCK_PUBLISHED + 1 + (int64_t)(slot))
+/*
+ * The byte of a client's devices, through one more description, which whatever drives a device
+ * keeps a reference to until its last transfer has ended (io_uring: as a registered file). So a
+ * transfer that outlives its process is seen to.
+ */
+#define SHM_LOCK_DEVICE(slot) (SHM_LOCK_SLOT(DMA_BUF_MAX_CLIENTS) + (int64_t)(slot))
 
 enum shm_client_state {
 	SHM_CLIENT_FREE = 0,
@@ -82,7 +89,52 @@ struct shm_counters {
 	_Atomic(uint64_t) sync_done;
 	_Atomic(uint64_t) sync_skipped;
 	_Atomic(uint64_t) recovered;
-	_Atomic(uint64_t) pad;
+	_Atomic(uint64_t) leases_lost;
+};
+
+/*
+ * A reservation's words: resv/word.h says what they mean. Buffers that are locked together would
+ * meet in few sets of a CPU's cache if their words were at one offset in the page, so the lines go
+ * around: line i is at (first + i) modulo SHM_RESV_LINES, with `first` by the buffer's identity.
+ */
+#define SHM_RESV_LINES 128
+#define SHM_RESV_STATES 2 /* access to the memory, the object's lock */
+#define SHM_RESV_ENTRIES (SHM_RESV_LINES - SHM_RESV_STATES)
+
+struct shm_resv_state {
+	_Atomic(uint64_t) word;
+	_Atomic(uint32_t) used; /* entries from here on have never been claimed */
+	uint32_t pad[13];
+};
+
+/* One access. Only the word counts; the rest describes, and is complete before the word says so. */
+struct shm_resv_entry {
+	_Atomic(uint64_t) word;
+	_Atomic(uint64_t) start; /* the range of the buffer */
+	_Atomic(uint64_t) length;
+	_Atomic(uint64_t) stamp;     /* ns: asked for, or first seen to be held; for display */
+	_Atomic(uint64_t) waits_for; /* inode of the buffer that its group waits for next, or 0 */
+	_Atomic(uint64_t) context;   /* age of its wound/wait context; 0: a plain entry */
+	_Atomic(uint32_t) lease_ms;
+	_Atomic(uint32_t) acquiring; /* its group is not complete, so its lease has not begun */
+	_Atomic(uint64_t) holds;     /* how often it held */
+};
+
+union shm_resv_line {
+	struct shm_resv_state state;
+	struct shm_resv_entry entry;
+};
+
+#define SHM_RESV_LABEL_LEN 24
+struct shm_resv_label {
+	_Atomic(uint64_t) text[SHM_RESV_LABEL_LEN / 8];
+	_Atomic(uint32_t) pid; /* in its own PID namespace; for display only */
+	uint32_t pad;
+};
+
+struct shm_resv {
+	union shm_resv_line lines[SHM_RESV_LINES];
+	struct shm_resv_label labels[SHM_RESV_LINES]; /* by the entry's index */
 };
 
 /* Held for moments by living clients only, see lock.h. */
@@ -97,8 +149,10 @@ struct shm_header {
 	uint64_t size; /* payload bytes */
 	uint64_t payload_dev;
 	uint64_t payload_ino;
-	uint32_t exporter_generation; /* of slot 0 while the exporter has it */
-	_Atomic(uint32_t) tracked;    /* 0 until a non-coherent device comes, then SHM_TRACKED* */
+	uint32_t exporter_generation;	/* of slot 0 while the exporter has it */
+	_Atomic(uint32_t) tracked;	/* 0 until a non-coherent device comes, then SHM_TRACKED* */
+	uint32_t resv_first;		/* where the reservation's lines begin */
+	_Atomic(uint32_t) lease_max_ms; /* the exporter's bound; 0: the library's */
 	char exp_name[DMA_BUF_NAME_LEN];
 	_Atomic(uint64_t) name[DMA_BUF_NAME_LEN / 8];
 	struct shm_counters counters __attribute__((aligned(64)));
@@ -110,8 +164,10 @@ struct shm_header {
 
 _Static_assert(sizeof(struct shm_header) <= SHM_HEADER_SIZE, "the header is one page");
 _Static_assert(sizeof(struct shm_attachment) == 128, "two cache lines");
+_Static_assert(sizeof(union shm_resv_line) == 64, "a cache line");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "shared atomics");
 
-#define SHM_CONTROL_SIZE (SHM_HEADER_SIZE + DMA_BUF_MAX_ATTACHMENTS * sizeof(struct shm_attachment))
+#define SHM_LIST_SIZE (DMA_BUF_MAX_ATTACHMENTS * sizeof(struct shm_attachment))
+#define SHM_CONTROL_SIZE (SHM_HEADER_SIZE + SHM_LIST_SIZE + sizeof(struct shm_resv))
 
 #endif

@@ -2,6 +2,7 @@
 #include "shm/recovery.h"
 
 #include "error.h"
+#include "resv/resv.h"
 #include "shm/lock.h"
 
 #define OWNER_SLOT(owner) (((uint32_t)(owner)) - 1)
@@ -64,6 +65,7 @@ int recovery_clean(struct client *client, struct control *c, uint32_t slot)
 	int err;
 
 	lock_break(&h->list_lock, slot);
+	resv_recover_slot(c, slot);
 	if (atomic_load(&h->tracked)) {
 		err = abandon_ownership(client, c, slot);
 		if (err)
@@ -92,7 +94,9 @@ bool recovery_try(struct client *client, struct control *c, uint32_t slot)
 	if (pthread_mutex_trylock(&client->recovery_mutex))
 		return false;
 	if (client_lock_slot(client, slot) == 0) {
-		if (atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
+		/* Its process is gone, but a transfer of its device may go on: not yet. */
+		if (!client_device_busy(client->fd, slot) &&
+		    atomic_load(&c->header->clients[slot].state) != SHM_CLIENT_FREE)
 			cleaned = recovery_clean(client, c, slot) == 0;
 		client_unlock_slot(client, slot);
 	}

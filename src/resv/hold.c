@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT
+/* One access: its entry, taking it, giving it back. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "error.h"
+#include "resv/resv.h"
+#include "text.h"
+
+static void write_label(struct control *c, uint32_t e, const char *label)
+{
+	struct shm_resv_label *to = &c->resv->labels[e];
+	uint64_t words[SHM_RESV_LABEL_LEN / 8];
+	unsigned int i;
+
+	memset(words, 0, sizeof(words));
+	text_copy((char *)words, sizeof(words), label);
+	for (i = 0; i < SHM_RESV_LABEL_LEN / 8; i++)
+		atomic_store_explicit(&to->text[i], words[i], memory_order_relaxed);
+	atomic_store_explicit(&to->pid, (uint32_t)getpid(), memory_order_relaxed);
+}
+
+/* Before the entry is anybody's: so whoever sweeps or cleans up knows that it may be. */
+static void raise_used(struct control *c, uint32_t used)
+{
+	_Atomic(uint32_t) *place = &resv_state_line(c, 0)->used;
+	uint32_t known = atomic_load(place);
+
+	while (known < used && !atomic_compare_exchange_weak(place, &known, used))
+		;
+}
+
+/* The word as it is while nothing is to be said; the base of those to come. */
+static void start_from(struct resv_hold *h, uint64_t idle)
+{
+	h->plain = idle & ~7ull;
+	h->armed = idle;
+	h->taken = 0;
+	h->queued = false;
+}
+
+static int find_entry(struct resv_hold *h)
+{
+	struct control *c = h->control;
+	uint32_t e;
+
+	for (e = 0; e < SHM_RESV_ENTRIES; e++) {
+		struct shm_resv_entry *entry = resv_entry_line(c, e);
+		uint64_t gone = resv_load(&entry->word), idle;
+
+		if (resv_state(gone) != RESV_GONE)
+			continue;
+		raise_used(c, e + 1);
+		idle = resv_entry(RESV_IDLE, h->lock, h->buffer->client.slot, resv_age(gone) + 1);
+		if (!resv_change(&entry->word, gone, idle))
+			continue;
+		h->shared = entry;
+		h->entry = e;
+		start_from(h, idle);
+		write_label(c, e, h->label);
+		atomic_store(&entry->lease_ms, h->lease_ms);
+		atomic_store(&entry->waits_for, 0);
+		atomic_store(&entry->context, 0);
+		atomic_store(&entry->acquiring, 0);
+		atomic_store(&entry->holds, 0);
+		resv_describe(h, 0, c->size);
+		return 0;
+	}
+	return dmabuf_fail(ENOSPC,
+			   "the buffer's reservation has %d entries, and all are in use: put what "
+			   "is not needed from its sync objects",
+			   SHM_RESV_ENTRIES);
+}
+
+int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char *label)
+{
+	int err;
+
+	h->buffer = b;
+	h->control = &b->control;
+	h->lock = lock;
+	h->state = &resv_state_line(h->control, lock)->word;
+	if (!h->lease_ms)
+		h->lease_ms = RESV_LEASE_DEFAULT_MS;
+	text_copy(h->label, sizeof(h->label), label);
+	err = control_intact(h->control);
+	if (!err)
+		err = find_entry(h);
+	if (!err)
+		resv_list_add(h);
+	return err;
+}
+
+void resv_unclaim(struct resv_hold *h)
+{
+	if (resv_busy(h))
+		resv_unlock(h);
+	resv_list_remove(h);
+	if (h->shared)
+		resv_change(&h->shared->word, resv_load(&h->shared->word),
+			    resv_entry(RESV_GONE, 0, 0, resv_age(h->plain) + 1));
+	h->shared = NULL;
+}
+
+void resv_describe(struct resv_hold *h, uint64_t start, uint64_t length)
+{
+	atomic_store_explicit(&h->shared->start, start, memory_order_relaxed);
+	atomic_store_explicit(&h->shared->length, length, memory_order_relaxed);
+}
+
+/* The entry is complete before any word can name it. */
+static inline void arm(struct resv_hold *h, uint64_t kind)
+{
+	_Atomic(uint64_t) *holds = &h->shared->holds;
+	uint64_t armed = h->plain | RESV_ARMED | kind;
+
+	if (h->armed != armed) {
+		h->armed = armed;
+		h->kind = kind;
+		atomic_store_explicit(&h->shared->word, armed, memory_order_release);
+	}
+	atomic_store_explicit(holds, atomic_load_explicit(holds, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static inline bool take(struct resv_hold *h, uint64_t kind)
+{
+	uint64_t word = atomic_load_explicit(h->state, memory_order_relaxed), next;
+
+	arm(h, kind);
+	do {
+		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
+		if (!next)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(h->state, &word, next, memory_order_acq_rel,
+							memory_order_relaxed));
+	h->taken = next;
+	return true;
+}
+
+bool resv_take(struct resv_hold *h, uint64_t kind)
+{
+	return h->shared && take(h, kind);
+}
+
+/* Its content was torn by us when we came too late, and the entry now says so: a new one. */
+static int ensure_entry(struct resv_hold *h)
+{
+	return h->shared ? 0 : find_entry(h);
+}
+
+int resv_enqueue(struct resv_hold *h, uint64_t kind)
+{
+	int err = ensure_entry(h);
+
+	if (err)
+		return err;
+	if (resv_take(h, kind))
+		return 0;
+	atomic_store_explicit(&h->shared->stamp, clock_ns(), memory_order_relaxed);
+	err = resv_join(h);
+	return err ? err : -EAGAIN;
+}
+
+/* Could it be had without a wait, though not by the fast path? */
+static bool worth_a_try(const struct resv_hold *h)
+{
+	enum resv_mode mode = resv_word_mode(resv_load(h->state));
+
+	return mode == RESV_SLOW || mode == RESV_FREE ||
+	       (mode == RESV_SHARED && !(h->kind & RESV_WRITE));
+}
+
+static int try_queue(struct resv_hold *h)
+{
+	struct resv_waiter w;
+	int ret = resv_join(h);
+
+	if (ret)
+		return ret;
+	resv_waiter_init(&w, h, 0);
+	ret = resv_look(&w);
+	if (ret != -EAGAIN)
+		return ret;
+	return resv_withdraw(h) ? resv_granted(h) : -EBUSY;
+}
+
+static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
+{
+	struct resv_waiter w;
+	int ret = ensure_entry(h);
+
+	if (ret)
+		return ret;
+	arm(h, kind);
+	if (!deadline) {
+		ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
+		return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
+	}
+	ret = resv_check_order(h);
+	if (!ret)
+		ret = resv_join(h);
+	if (ret)
+		return ret;
+	resv_waiter_init(&w, h, deadline);
+	return resv_wait(&w, intr);
+}
+
+int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
+{
+	if (__builtin_expect(h->shared && take(h, kind), true))
+		return 0;
+	return lock_slow(h, kind, deadline, intr);
+}
+
+int resv_granted(struct resv_hold *h)
+{
+	h->told = (resv_load(&h->shared->word) & RESV_TEARS) && resv_torn(h->control);
+	return h->told ? -EOWNERDEAD : 0;
+}
+
+/* Whoever wrote with the knowledge that the content was torn answers for it. */
+static void answer(struct resv_hold *h)
+{
+	if (h->told && (h->kind & RESV_WRITE))
+		resv_repaired(h);
+	h->told = false;
+}
+
+/* A hold that was lost. What it may have torn stays said, by the entry, which is then nobody's. */
+static bool leave_lost(struct resv_hold *h, uint64_t entry)
+{
+	bool torn = resv_is_torn(entry);
+	uint64_t left = resv_entry_ended(entry, torn ? RESV_TORN : RESV_IDLE);
+
+	if (!resv_change(&h->shared->word, entry, left))
+		return false;
+	start_from(h, left);
+	if (torn)
+		h->shared = NULL;
+	return true;
+}
+
+static bool leave(struct resv_hold *h, uint64_t entry)
+{
+	uint64_t idle = resv_entry_ended(entry, RESV_IDLE);
+
+	if (!resv_change(&h->shared->word, entry, idle))
+		return false;
+	start_from(h, idle);
+	return true;
+}
+
+/* Somebody wrote nonsense into our entry: it is given up as it is. */
+static int forsake(struct resv_hold *h)
+{
+	h->shared = NULL;
+	h->taken = 0;
+	h->queued = false;
+	h->told = false;
+	return dmabuf_fail(EIO,
+			   "the buffer is spoilt: somebody wrote over entry %u of its "
+			   "reservation",
+			   h->entry);
+}
+
+/* Out of the queue, whatever became of us there: 0 held until now; -ETIMEDOUT lost; -EIO. */
+static int leave_queue(struct resv_hold *h)
+{
+	struct resv_sweep sweep;
+	uint32_t turns;
+	int ret = 1;
+
+	for (turns = 0; ret > 0 && turns < RESV_TURNS; turns++) {
+		uint64_t word = resv_settle(h->control, h->lock);
+		uint64_t entry = resv_load(&h->shared->word);
+
+		switch (resv_state(entry)) {
+		case RESV_GRANTED:
+			answer(h);
+			if (leave(h, entry))
+				ret = 0;
+			break;
+		case RESV_DRAINING:
+		case RESV_BROKEN:
+			if (leave_lost(h, entry))
+				ret = -ETIMEDOUT;
+			break;
+		case RESV_ARMED:
+			if (resv_word_names(word, h->entry))
+				break;
+			/* fallthrough */
+		default:
+			return forsake(h);
+		}
+	}
+	if (ret > 0)
+		return forsake(h);
+	h->told = false;
+	resv_advance(h->control, h->lock, &sweep);
+	return ret;
+}
+
+bool resv_withdraw(struct resv_hold *h)
+{
+	struct resv_sweep sweep;
+	uint64_t entry;
+
+	do {
+		entry = resv_load(&h->shared->word);
+		if (resv_state(entry) == RESV_GRANTED)
+			return true;
+		if (resv_state(entry) != RESV_WAITING) {
+			leave_queue(h);
+			return false;
+		}
+	} while (!leave(h, entry));
+	resv_advance(h->control, h->lock, &sweep);
+	return false;
+}
+
+int resv_rejoin(struct resv_hold *h)
+{
+	uint64_t kind = h->kind;
+	int ret = leave_queue(h);
+
+	if (ret != -ETIMEDOUT)
+		return ret ? ret : -EIO;
+	return resv_enqueue(h, kind);
+}
+
+int resv_unlock(struct resv_hold *h)
+{
+	uint64_t word = h->taken;
+
+	if (!resv_busy(h))
+		return -EPERM;
+	while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
+	       resv_word_names(word, h->entry)) {
+		if (!atomic_compare_exchange_weak_explicit(
+			    h->state, &word, resv_word_put(word, h->entry), memory_order_acq_rel,
+			    memory_order_relaxed))
+			continue;
+		h->taken = 0;
+		return 0;
+	}
+	return leave_queue(h);
+}
+
+bool resv_held(const struct resv_hold *h)
+{
+	uint64_t word, entry;
+
+	if (!resv_busy(h))
+		return false;
+	word = resv_settle(h->control, h->lock);
+	entry = resv_load(&h->shared->word);
+	return resv_state(entry) == RESV_GRANTED ||
+	       (resv_state(entry) == RESV_ARMED && resv_word_names(word, h->entry));
+}
+
+void resv_repaired(struct resv_hold *h)
+{
+	uint32_t count = resv_used(h->control), e;
+
+	for (e = 0; e < count; e++) {
+		struct shm_resv_entry *entry = resv_entry_line(h->control, e);
+		uint64_t seen = resv_load(&entry->word);
+
+		if (!(seen & RESV_LOCK) && resv_is_torn(seen))
+			resv_change(&entry->word, seen, resv_answered(seen));
+	}
+	h->told = false;
+}

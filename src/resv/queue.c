@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What everybody does for everybody. A step that was announced can be finished by anybody and again
+ * and again, so nobody is waited for here. Words are copied before they are looked at; what makes
+ * no sense is left alone or skipped, and no loop trusts a peer to stop.
+ */
+#include <errno.h>
+
+#include "clock.h"
+#include "error.h"
+#include "resv/resv.h"
+#include "shm/futex.h"
+
+uint32_t resv_used(const struct control *c)
+{
+	uint32_t used = atomic_load(&resv_state_line(c, 0)->used);
+
+	return used < SHM_RESV_ENTRIES ? used : SHM_RESV_ENTRIES;
+}
+
+/* The armed entry that @word names becomes a hold or gets its ticket. False: @word is no more. */
+static bool settle_entry(const struct control *c, const _Atomic(uint64_t) *state, uint64_t word,
+			 uint32_t e)
+{
+	_Atomic(uint64_t) *place;
+	uint64_t entry;
+
+	if (e >= SHM_RESV_ENTRIES)
+		return true;
+	place = &resv_entry_line(c, e)->word;
+	entry = resv_load(place);
+	if (resv_load(state) != word)
+		return false;
+	if (resv_state(entry) != RESV_ARMED)
+		return true;
+	/* For display: nobody reads a clock on the fast path, so a hold begins when it is noticed.
+	 */
+	if (resv_word_mode(word) != RESV_SLOW)
+		atomic_store_explicit(&resv_entry_line(c, e)->stamp, clock_ns(),
+				      memory_order_relaxed);
+	resv_change(place, entry, resv_settled(word, entry));
+	return true;
+}
+
+static bool settle_entries(const struct control *c, const _Atomic(uint64_t) *state, uint64_t word)
+{
+	uint32_t who = resv_word_who(word), e;
+
+	switch (resv_word_mode(word)) {
+	case RESV_EXCLUSIVE:
+	case RESV_SLOW:
+		return settle_entry(c, state, word, who);
+	case RESV_SHARED:
+		for (e = 0; e < RESV_FAST_READERS; e++)
+			if ((who >> e & 1) && !settle_entry(c, state, word, e))
+				return false;
+		return true;
+	default:
+		return true;
+	}
+}
+
+uint64_t resv_settle(const struct control *c, uint64_t lock)
+{
+	_Atomic(uint64_t) *state = &resv_state_line(c, lock)->word;
+	uint32_t turns;
+	uint64_t word = resv_load(state);
+
+	for (turns = 0; resv_word_queued(word) && turns < RESV_TURNS; turns++) {
+		if (settle_entries(c, state, word))
+			resv_change(state, word,
+				    resv_word(RESV_SLOW, resv_word_generation(word), 0));
+		word = resv_load(state);
+	}
+	return word;
+}
+
+static void grant(const struct control *c, uint32_t e, uint64_t seen, bool torn)
+{
+	struct shm_resv_entry *shared = resv_entry_line(c, e);
+	uint64_t granted;
+
+	for (;;) {
+		granted = resv_with_state(seen, RESV_GRANTED) | (torn ? RESV_TEARS : 0);
+		if (resv_change(&shared->word, seen, granted))
+			break;
+		/* It may just have fallen asleep; anything else is somebody else's doing. */
+		if ((seen & RESV_ASLEEP) || resv_load(&shared->word) != (seen | RESV_ASLEEP))
+			return;
+		seen |= RESV_ASLEEP;
+	}
+	if (seen & RESV_ASLEEP)
+		shm_futex_wake_all(resv_futex(shared));
+}
+
+void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *s)
+{
+	struct resv_queue *q = &s->queue;
+	uint32_t e, generation;
+
+	s->count = 0;
+	s->word = resv_settle(c, lock);
+	*q = (struct resv_queue){ .used = false };
+	if (resv_word_mode(s->word) != RESV_SLOW)
+		return;
+	s->count = resv_used(c);
+	for (e = 0; e < s->count; e++)
+		s->seen[e] = resv_load(&resv_entry_line(c, e)->word);
+	resv_queue_read(q, s->seen, s->count, lock);
+	generation = resv_word_generation(s->word);
+	for (e = 0; e < s->count; e++)
+		if ((s->seen[e] & RESV_LOCK) == lock &&
+		    resv_queue_grants(q, s->seen[e], generation))
+			grant(c, e, s->seen[e], q->torn);
+	if (!q->used && !q->torn && !resv_word_queued(s->word))
+		resv_change(&resv_state_line(c, lock)->word, s->word,
+			    resv_word(RESV_FREE, generation + 1, 0));
+}
+
+int resv_join(struct resv_hold *h)
+{
+	uint32_t turns;
+	uint64_t word;
+
+	for (turns = 0; turns < RESV_TURNS; turns++) {
+		word = resv_settle(h->control, h->lock);
+		if (resv_word_queued(word))
+			break;
+		if (resv_word_mode(word) != RESV_SLOW) {
+			/* resv_freeze(): cannot fail, and from then on no fast step succeeds. */
+			atomic_fetch_or(h->state, RESV_QUEUED);
+			continue;
+		}
+		if (!resv_change(h->state, word,
+				 resv_word(RESV_SLOW, resv_word_generation(word) + 1, h->entry) |
+					 RESV_QUEUED))
+			continue;
+		h->queued = true;
+		resv_settle(h->control, h->lock);
+		return 0;
+	}
+	return dmabuf_fail(EIO, "the buffer is spoilt: its reservation does not come to rest, "
+				"somebody is writing over it");
+}
+
+bool resv_recover(const struct control *c, uint32_t e, uint64_t seen)
+{
+	return resv_change(&resv_entry_line(c, e)->word, seen, resv_remains(seen));
+}
+
+/* A fast word that names an entry of the dead is frozen first: then the entry says what it was. */
+static void freeze_for(const struct control *c, uint64_t lock, uint32_t slot)
+{
+	_Atomic(uint64_t) *state = &resv_state_line(c, lock)->word;
+	uint32_t count = resv_used(c), e;
+	uint64_t word = resv_settle(c, lock);
+
+	if (resv_word_mode(word) != RESV_EXCLUSIVE && resv_word_mode(word) != RESV_SHARED)
+		return;
+	for (e = 0; e < count; e++) {
+		uint64_t entry = resv_load(&resv_entry_line(c, e)->word);
+
+		if (resv_slot(entry) == slot && resv_state(entry) == RESV_ARMED &&
+		    resv_word_names(word, e)) {
+			atomic_fetch_or(state, RESV_QUEUED);
+			resv_settle(c, lock);
+			return;
+		}
+	}
+}
+
+void resv_recover_slot(const struct control *c, uint32_t slot)
+{
+	struct resv_sweep sweep;
+	uint32_t count, e;
+	uint64_t lock;
+
+	freeze_for(c, 0, slot);
+	freeze_for(c, RESV_LOCK, slot);
+	count = resv_used(c);
+	for (e = 0; e < count; e++) {
+		uint64_t entry = resv_load(&resv_entry_line(c, e)->word);
+
+		if (resv_slot(entry) == slot && resv_state(entry) != RESV_GONE &&
+		    resv_state(entry) != RESV_TORN)
+			resv_recover(c, e, entry);
+	}
+	for (lock = 0; lock <= RESV_LOCK; lock += RESV_LOCK)
+		if (resv_word_mode(resv_settle(c, lock)) == RESV_SLOW)
+			resv_advance(c, lock, &sweep);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/* Looking, leases, deaths, and sleeping in between. */
+#include <errno.h>
+#include <string.h>
+
+#include "clock.h"
+#include "error.h"
+#include "resv/resv.h"
+#include "shm/futex.h"
+
+/* Sleeps get longer with the wait, but a peer that steals wake-ups gains no more than this. */
+#define LOOK_FIRST_MS 1
+#define LOOK_LAST_MS 100
+/* Looks that follow each other because something was found to be done. */
+#define LOOK_TURNS 256
+/* How long the next holder is waited for awake: a short hold of somebody who runs. */
+#define SPINS 200
+/* A group that is not complete may hold for so many leases: the length of a chain that ends. */
+#define ACQUIRING_LEASES 16
+
+void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadline)
+{
+	memset(w, 0, sizeof(*w));
+	w->hold = h;
+	w->deadline = deadline;
+	w->began = clock_ns();
+	/* For display: nobody reads a clock on the fast path. */
+	atomic_store_explicit(&h->shared->stamp, w->began, memory_order_relaxed);
+}
+
+bool resv_dead(const struct buffer *b, uint32_t slot, bool device)
+{
+	if (slot == b->client.slot || slot >= DMA_BUF_MAX_CLIENTS)
+		return false;
+	return !client_alive(b->client.fd, slot) &&
+	       !(device && client_device_busy(b->client.fd, slot));
+}
+
+static uint64_t lease_ns(const struct control *c, const struct shm_resv_entry *entry,
+			 bool acquiring)
+{
+	uint64_t ms = atomic_load(&entry->lease_ms);
+	uint64_t bound = atomic_load(&c->header->lease_max_ms);
+
+	if (!bound || bound > RESV_LEASE_MAX_MS)
+		bound = RESV_LEASE_MAX_MS;
+	if (ms > bound)
+		ms = bound;
+	if (ms < RESV_LEASE_MIN_MS)
+		ms = RESV_LEASE_MIN_MS;
+	return ms * 1000000u * (acquiring ? ACQUIRING_LEASES : 1);
+}
+
+/* When the hold that was @seen at entry @e is out of time. */
+static uint64_t expiry(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now)
+{
+	const struct shm_resv_entry *entry = resv_entry_line(w->hold->control, e);
+	bool acquiring = atomic_load(&entry->acquiring);
+	struct resv_seen *known = &w->seen[e];
+
+	/* The lease runs from the grant of a group's last member. */
+	if (known->word != seen || (known->acquiring && !acquiring))
+		*known = (struct resv_seen){ seen, now, acquiring };
+	return known->since + lease_ns(w->hold->control, entry, acquiring);
+}
+
+/* See to one that keeps us waiting. True: it does so no more. */
+static bool clear(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now, bool deep)
+{
+	struct resv_hold *h = w->hold;
+	uint64_t until;
+
+	if (deep && resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
+		return resv_recover(h->control, e, seen);
+	if (resv_state(seen) != RESV_GRANTED)
+		return false;
+	until = expiry(w, e, seen, now);
+	if (now < until) {
+		if (until < w->next_look)
+			w->next_look = until;
+		return false;
+	}
+	/* resv_break(): the same hold was seen for a whole lease. */
+	if (!resv_change(&resv_entry_line(h->control, e)->word, seen, resv_lost(seen)))
+		return false;
+	control_count(h->control, leases_lost, 1);
+	return true;
+}
+
+static bool clear_blockers(struct resv_waiter *w, const struct resv_sweep *s, uint64_t now,
+			   bool deep)
+{
+	uint64_t own = resv_load(&w->hold->shared->word);
+	bool cleared = false;
+	uint32_t e;
+
+	for (e = 0; e < s->count; e++)
+		if (e != w->hold->entry && (s->seen[e] & RESV_LOCK) == w->hold->lock &&
+		    resv_hinders(&s->queue, s->seen[e], own) && clear(w, e, s->seen[e], now, deep))
+			cleared = true;
+	return cleared;
+}
+
+static uint32_t pause_ms(const struct resv_waiter *w, uint64_t now)
+{
+	uint64_t ms = (now - w->began) / 8000000u;
+
+	return ms < LOOK_FIRST_MS ? LOOK_FIRST_MS : ms > LOOK_LAST_MS ? LOOK_LAST_MS : (uint32_t)ms;
+}
+
+int resv_look(struct resv_waiter *w)
+{
+	struct resv_hold *h = w->hold;
+	struct resv_sweep sweep;
+	uint32_t turns;
+	uint64_t now;
+	int ret;
+
+	for (turns = 0; turns < LOOK_TURNS; turns++) {
+		resv_advance(h->control, h->lock, &sweep);
+		switch (resv_state(resv_load(&h->shared->word))) {
+		case RESV_GRANTED:
+			return resv_granted(h);
+		case RESV_WAITING:
+			break;
+		default:
+			ret = resv_rejoin(h);
+			if (ret != -EAGAIN)
+				return ret;
+			continue;
+		}
+		/* At the first look nobody is suspected yet: it may be a matter of moments. */
+		now = w->looks ? clock_ns() : w->began;
+		w->next_look = now + pause_ms(w, now) * 1000000ull;
+		if (!clear_blockers(w, &sweep, now, w->looks > 0))
+			break;
+	}
+	if (w->looks)
+		ret = control_intact(h->control);
+	else
+		ret = 0;
+	w->looks++;
+	return ret ? ret : -EAGAIN;
+}
+
+int resv_sleep(struct resv_waiter *w)
+{
+	struct shm_resv_entry *shared = w->hold->shared;
+	uint64_t entry = resv_load(&shared->word);
+	uint64_t until = w->next_look < w->deadline ? w->next_look : w->deadline;
+	int ret;
+
+	if (resv_state(entry) != RESV_WAITING)
+		return 0;
+	if (!(entry & RESV_ASLEEP) && !resv_change(&shared->word, entry, entry | RESV_ASLEEP))
+		return 0;
+	ret = shm_futex_wait(resv_futex(shared), (uint32_t)(entry | RESV_ASLEEP), until);
+	return ret == -EINTR ? ret : 0;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void spin(const struct resv_hold *h)
+{
+	int i;
+
+	for (i = 0; i < SPINS; i++) {
+		if (resv_state(atomic_load_explicit(&h->shared->word, memory_order_relaxed)) !=
+		    RESV_WAITING)
+			return;
+		relax();
+	}
+}
+
+int resv_wait(struct resv_waiter *w, bool intr)
+{
+	struct resv_hold *h = w->hold;
+	bool interrupted = false;
+	int ret;
+
+	for (;;) {
+		ret = resv_look(w);
+		if (ret != -EAGAIN)
+			return ret;
+		if (w->looks == 1) {
+			spin(h);
+			if (resv_state(resv_load(&h->shared->word)) != RESV_WAITING)
+				continue;
+		}
+		if (!interrupted && clock_ns() < w->deadline) {
+			interrupted = resv_sleep(w) == -EINTR && intr;
+			continue;
+		}
+		if (resv_withdraw(h))
+			return resv_granted(h);
+		if (interrupted)
+			return dmabuf_fail(EINTR, "the wait for a buffer was interrupted");
+		return resv_report(h, ETIMEDOUT, clock_ns() - w->began);
+	}
+}
