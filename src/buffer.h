@@ -75,6 +75,13 @@ static inline struct buffer *to_buffer(struct dma_buf *dmabuf)
 	return (struct buffer *)dmabuf;
 }
 
+/* The order in which buffers are taken, the same in all processes: what fstat says of them. */
+static inline bool buffer_before(const struct buffer *a, const struct buffer *b)
+{
+	return a->key.device != b->key.device ? a->key.device < b->key.device
+					      : a->key.inode < b->key.inode;
+}
+
 /* 0; -EINVAL for NULL; -ECHILD with words in a forked child. */
 int buffer_check(const struct dma_buf *dmabuf);
 

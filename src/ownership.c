@@ -7,6 +7,7 @@
 #include "cache.h"
 #include "coherency.h"
 #include "error.h"
+#include "resv/resv.h"
 #include "shm/lock.h"
 #include "shm/recovery.h"
 
@@ -187,6 +188,7 @@ int ownership_track(struct buffer *b)
 	if (!tracked(b)) {
 		coherency_assume_dirty(&t.state, t.size);
 		atomic_store(&b->control.header->tracked, SHM_TRACKED);
+		atomic_store(&resv_state_line(&b->control, 0)->coherency, 1);
 	}
 	transition_end(&t);
 	return 0;

@@ -16,7 +16,7 @@
 #include "text.h"
 
 /* The wiped page holds the cookie; the counter survives fork, so a child's cookie is a new one. */
-static _Atomic(uint64_t) *_Atomic cookie_page;
+_Atomic(uint64_t) *_Atomic process_cookie_page;
 static _Atomic(uint64_t) cookie_counter;
 
 static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,7 +32,7 @@ static _Atomic(uint64_t) *cookie_map(void)
 	if (page == MAP_FAILED)
 		return NULL;
 	if (madvise(page, size, MADV_WIPEONFORK) == 0 &&
-	    atomic_compare_exchange_strong(&cookie_page, &known, page))
+	    atomic_compare_exchange_strong(&process_cookie_page, &known, page))
 		return page;
 	munmap(page, size);
 	return known;
@@ -40,7 +40,7 @@ static _Atomic(uint64_t) *cookie_map(void)
 
 uint64_t process_cookie(void)
 {
-	_Atomic(uint64_t) *page = atomic_load_explicit(&cookie_page, memory_order_acquire);
+	_Atomic(uint64_t) *page = atomic_load_explicit(&process_cookie_page, memory_order_acquire);
 	uint64_t cookie, fresh;
 
 	if (!page)

@@ -120,6 +120,35 @@ TEST(A7_sharing_and_looking_are_stubs)
 	REFUSED(dmabuf_set_label("camera"));
 }
 
+TEST(A7_sync_objects_are_stubs)
+{
+	struct dma_buf_access_info info;
+	struct dma_buf buffer = { .size = 1 };
+
+	ASSERT(!is_dmabuf_sync_supported());
+	NOTHING(dmabuf_sync_init(NULL, "sync"));
+	SILENT(dmabuf_sync_fini(NULL));
+	NOTHING(dmabuf_sync_priv(NULL));
+	REFUSED(dmabuf_sync_get(NULL, &buffer, DMA_BUF_ACCESS_R));
+	REFUSED(dmabuf_sync_get_range(NULL, &buffer, DMA_BUF_ACCESS_R, 0, 1));
+	SILENT(dmabuf_sync_put(NULL, &buffer));
+	SILENT(dmabuf_sync_put_all(NULL));
+	REFUSED(dmabuf_sync_lock(NULL));
+	REFUSED(dmabuf_sync_lock_timeout(NULL, 1));
+	REFUSED(dmabuf_sync_lock_interruptible(NULL, 1));
+	REFUSED(dmabuf_sync_trylock(NULL));
+	REFUSED(dmabuf_sync_unlock(NULL));
+	ASSERT(!dmabuf_sync_is_locked(NULL));
+	REFUSED(dmabuf_sync_set_lease(NULL, 1));
+	REFUSED(dma_buf_set_max_lease(&buffer, 1));
+	REFUSED(dmabuf_sync_get_torn(NULL, &buffer, &info, 1));
+	REFUSED(dmabuf_sync_repaired(NULL, &buffer));
+	REFUSED(dmabuf_sync_single_lock(&buffer, DMA_BUF_ACCESS_R, false));
+	REFUSED(dmabuf_sync_single_unlock(&buffer));
+	REFUSED(dma_buf_flock(0, 1));
+	REFUSED(dma_buf_flock_timeout(0, 1, 0));
+}
+
 TEST(A7_pools_are_stubs)
 {
 	NOTHING(dma_buf_pool_create("frames", 4096, 4));

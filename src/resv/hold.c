@@ -6,7 +6,7 @@
 
 #include "clock.h"
 #include "error.h"
-#include "resv/resv.h"
+#include "resv/fast.h"
 #include "text.h"
 
 static void write_label(struct control *c, uint32_t e, const char *label)
@@ -81,7 +81,7 @@ int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char 
 	h->buffer = b;
 	h->control = &b->control;
 	h->lock = lock;
-	h->state = &resv_state_line(h->control, lock)->word;
+	h->state = resv_state_line(h->control, lock);
 	if (!h->lease_ms)
 		h->lease_ms = RESV_LEASE_DEFAULT_MS;
 	text_copy(h->label, sizeof(h->label), label);
@@ -104,45 +104,17 @@ void resv_unclaim(struct resv_hold *h)
 	h->shared = NULL;
 }
 
+void resv_set_lease(struct resv_hold *h, uint32_t lease_ms)
+{
+	h->lease_ms = lease_ms;
+	if (h->shared)
+		atomic_store(&h->shared->lease_ms, lease_ms);
+}
+
 void resv_describe(struct resv_hold *h, uint64_t start, uint64_t length)
 {
 	atomic_store_explicit(&h->shared->start, start, memory_order_relaxed);
 	atomic_store_explicit(&h->shared->length, length, memory_order_relaxed);
-}
-
-/* The entry is complete before any word can name it. */
-static inline void arm(struct resv_hold *h, uint64_t kind)
-{
-	_Atomic(uint64_t) *holds = &h->shared->holds;
-	uint64_t armed = h->plain | RESV_ARMED | kind;
-
-	if (h->armed != armed) {
-		h->armed = armed;
-		h->kind = kind;
-		atomic_store_explicit(&h->shared->word, armed, memory_order_release);
-	}
-	atomic_store_explicit(holds, atomic_load_explicit(holds, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-}
-
-static inline bool take(struct resv_hold *h, uint64_t kind)
-{
-	uint64_t word = atomic_load_explicit(h->state, memory_order_relaxed), next;
-
-	arm(h, kind);
-	do {
-		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
-		if (!next)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(h->state, &word, next, memory_order_acq_rel,
-							memory_order_relaxed));
-	h->taken = next;
-	return true;
-}
-
-bool resv_take(struct resv_hold *h, uint64_t kind)
-{
-	return h->shared && take(h, kind);
 }
 
 /* Its content was torn by us when we came too late, and the entry now says so: a new one. */
@@ -167,7 +139,7 @@ int resv_enqueue(struct resv_hold *h, uint64_t kind)
 /* Could it be had without a wait, though not by the fast path? */
 static bool worth_a_try(const struct resv_hold *h)
 {
-	enum resv_mode mode = resv_word_mode(resv_load(h->state));
+	enum resv_mode mode = resv_word_mode(resv_load(&h->state->word));
 
 	return mode == RESV_SLOW || mode == RESV_FREE ||
 	       (mode == RESV_SHARED && !(h->kind & RESV_WRITE));
@@ -194,7 +166,7 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 
 	if (ret)
 		return ret;
-	arm(h, kind);
+	resv_arm(h, kind);
 	if (!deadline) {
 		ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
 		return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
@@ -210,7 +182,7 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 
 int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
 {
-	if (__builtin_expect(h->shared && take(h, kind), true))
+	if (__builtin_expect(resv_take(h, kind), true))
 		return 0;
 	return lock_slow(h, kind, deadline, intr);
 }
@@ -333,20 +305,9 @@ int resv_rejoin(struct resv_hold *h)
 
 int resv_unlock(struct resv_hold *h)
 {
-	uint64_t word = h->taken;
-
-	if (!resv_busy(h))
-		return -EPERM;
-	while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
-	       resv_word_names(word, h->entry)) {
-		if (!atomic_compare_exchange_weak_explicit(
-			    h->state, &word, resv_word_put(word, h->entry), memory_order_acq_rel,
-			    memory_order_relaxed))
-			continue;
-		h->taken = 0;
+	if (resv_put(h))
 		return 0;
-	}
-	return leave_queue(h);
+	return resv_busy(h) ? leave_queue(h) : -EPERM;
 }
 
 bool resv_held(const struct resv_hold *h)

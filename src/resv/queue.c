@@ -128,10 +128,10 @@ int resv_join(struct resv_hold *h)
 			break;
 		if (resv_word_mode(word) != RESV_SLOW) {
 			/* resv_freeze(): cannot fail, and from then on no fast step succeeds. */
-			atomic_fetch_or(h->state, RESV_QUEUED);
+			atomic_fetch_or(&h->state->word, RESV_QUEUED);
 			continue;
 		}
-		if (!resv_change(h->state, word,
+		if (!resv_change(&h->state->word, word,
 				 resv_word(RESV_SLOW, resv_word_generation(word) + 1, h->entry) |
 					 RESV_QUEUED))
 			continue;

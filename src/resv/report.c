@@ -19,11 +19,14 @@
 static struct dmabuf_list holds = { &holds, &holds };
 static uint64_t holds_cookie;
 
-static _Thread_local char self;
+/* Numbers, and not addresses: those of an ended thread are used again. */
+static _Atomic(uintptr_t) threads;
+_Thread_local uintptr_t resv_self_number;
 
-const void *resv_self(void)
+uintptr_t resv_self_new(void)
 {
-	return &self;
+	resv_self_number = atomic_fetch_add(&threads, 1) + 1;
+	return resv_self_number;
 }
 
 void resv_list_add(struct resv_hold *h)
@@ -114,6 +117,27 @@ bool resv_describe_entry(const struct control *c, uint32_t e, uint64_t seen,
 	return true;
 }
 
+int resv_get_torn(const struct resv_hold *h, struct dma_buf_access_info *info, unsigned int count)
+{
+	static const uint64_t no_words[SHM_RESV_STATES];
+	uint32_t used = resv_used(h->control), e;
+	struct dma_buf_access_info found;
+	unsigned int torn = 0;
+
+	for (e = 0; e < used; e++) {
+		uint64_t seen = resv_load(&resv_entry_line(h->control, e)->word);
+
+		if ((seen & RESV_LOCK) || !resv_is_torn(seen) ||
+		    !resv_describe_entry(h->control, e, seen, no_words, &found))
+			continue;
+		found.holder = DMA_BUF_MAX_CLIENTS;
+		if (torn < count)
+			info[torn] = found;
+		torn++;
+	}
+	return (int)torn;
+}
+
 /* In the way of an access of @kind? */
 static bool in_the_way(const struct dma_buf_access_info *info, const struct resv_hold *h)
 {
@@ -192,11 +216,6 @@ int resv_report(const struct resv_hold *h, int err, uint64_t waited_ns)
 			   found ? text : "whoever had it is gone by now");
 }
 
-static bool key_above(const struct buffer_key *a, const struct buffer_key *b)
-{
-	return a->device != b->device ? a->device > b->device : a->inode > b->inode;
-}
-
 int resv_check_order(const struct resv_hold *h)
 {
 	const struct dmabuf_list *link;
@@ -208,10 +227,10 @@ int resv_check_order(const struct resv_hold *h)
 			container_of((struct dmabuf_list *)link, struct resv_hold, link);
 
 		if (other == h ||
-		    atomic_load_explicit(&other->thread, memory_order_relaxed) != &self ||
+		    atomic_load_explicit(&other->thread, memory_order_relaxed) != resv_self() ||
 		    !resv_busy(other) || other->lock != h->lock)
 			continue;
-		if (other->buffer == h->buffer || key_above(&other->buffer->key, &h->buffer->key))
+		if (other->buffer == h->buffer || buffer_before(h->buffer, other->buffer))
 			at = other->buffer;
 	}
 	registry_unlock();

@@ -31,23 +31,24 @@
 #define RESV_LEASE_MIN_MS 1
 #define RESV_LEASE_MAX_MS 600000
 
-/* What makes a hold's place among the locks of its process: its own, or a library's thread's. */
+/* One access: what a lock touches each time comes first, in one cache line. */
 struct resv_hold {
+	struct shm_resv_state *state;  /* the line of the word that it is about */
+	struct shm_resv_entry *shared; /* NULL: has no entry, resv_claim() again */
+	uint64_t kind;		       /* of the latest access: RESV_WRITE, RESV_DEVICE */
+	uint64_t plain;		       /* the entry's word without state and kind */
+	uint64_t armed;		       /* the entry's word as we left it */
+	uint64_t taken;		       /* the state word as we left it; 0: not by the fast path */
+	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
+	uint32_t entry;
+	bool queued; /* in the queue: waiting, granted or lost, the entry's word says */
+	bool told;   /* granted, and the content is torn */
+	/* from here on for the slow path */
+	uint32_t lease_ms;
+	uint64_t lock; /* RESV_LOCK for the object's lock, else 0 */
 	struct buffer *buffer;
 	struct control *control;
-	_Atomic(uint64_t) *state;      /* the word that it is about */
-	struct shm_resv_entry *shared; /* NULL: has no entry, resv_claim() again */
-	uint32_t entry;
-	uint32_t lease_ms;
-	uint64_t kind;	/* of the latest access: RESV_WRITE, RESV_DEVICE */
-	uint64_t lock;	/* RESV_LOCK for the object's lock, else 0 */
-	uint64_t plain; /* the entry's word without state and kind */
-	uint64_t armed; /* the entry's word as we left it */
-	uint64_t taken; /* the state word as we left it; 0: not held by the fast path */
-	bool queued;	/* in the queue: waiting, granted or lost, the entry's word says */
-	bool told;	/* granted, and the content is torn */
-	_Atomic(const void *) thread; /* whose it is while held, see resv_self(); NULL: nobody's */
-	struct dmabuf_list link;      /* all of this process */
+	struct dmabuf_list link; /* all of this process */
 	char label[SHM_RESV_LABEL_LEN];
 };
 
@@ -113,7 +114,14 @@ static inline bool resv_change(_Atomic(uint64_t) *word, uint64_t from, uint64_t 
 }
 
 /* This thread, as resv_hold.thread says it. */
-const void *resv_self(void);
+extern _Thread_local uintptr_t resv_self_number
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+uintptr_t resv_self_new(void);
+
+static inline uintptr_t resv_self(void)
+{
+	return resv_self_number ? resv_self_number : resv_self_new();
+}
 
 /* Entries that may have been claimed, and so have to be looked at. */
 uint32_t resv_used(const struct control *c);
@@ -150,11 +158,11 @@ int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char 
 /* The entry goes back; a hold is given back first. */
 void resv_unclaim(struct resv_hold *h);
 
+/* How long the next holds last once somebody waits. */
+void resv_set_lease(struct resv_hold *h, uint32_t lease_ms);
+
 /* Say what the next access is about; before it is taken. */
 void resv_describe(struct resv_hold *h, uint64_t start, uint64_t length);
-
-/* The fast path of taking it; @kind: RESV_WRITE, RESV_DEVICE. True: we have it. */
-bool resv_take(struct resv_hold *h, uint64_t kind);
 
 /*
  * Take it or join its queue. 0: we have it; -EAGAIN: queued, see resv_look(); -ENOSPC, -EIO with
@@ -220,6 +228,9 @@ int resv_check_order(const struct resv_hold *h);
 
 /* Is the content torn, and nobody has answered for it? */
 bool resv_torn(const struct control *c);
+
+/* The same, described: how many, of which @info gets up to @count. For who holds it. */
+int resv_get_torn(const struct resv_hold *h, struct dma_buf_access_info *info, unsigned int count);
 
 /*
  * What entry @e, whose word is @seen, is; with @state_word naming holders of the fast path. False:

@@ -104,7 +104,10 @@ struct shm_counters {
 struct shm_resv_state {
 	_Atomic(uint64_t) word;
 	_Atomic(uint32_t) used; /* entries from here on have never been claimed */
-	uint32_t pad[13];
+	/* Not 0: coherency is tracked, so an access must be told to it. In the line of the word, so
+	 * that locking many buffers touches no further one. */
+	_Atomic(uint32_t) coherency;
+	uint32_t pad[12];
 };
 
 /* One access. Only the word counts; the rest describes, and is complete before the word says so. */

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Locking groups: members one at a time in ascending order, the next when the previous is granted,
+ * which is why no two groups can wait for each other.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "clock.h"
+#include "dmabuf-sync.h"
+#include "error.h"
+#include "export.h"
+#include "resv/fast.h"
+
+static void take_note(struct resv_hold *h, uintptr_t thread)
+{
+	atomic_store_explicit(&h->thread, thread, memory_order_relaxed);
+}
+
+static int unlock_member(struct sync_member *m)
+{
+	int err = sync_is_tracked(m) ? sync_coherency_end(m) : 0, ret;
+
+	if (resv_put(&m->hold))
+		return err;
+	ret = resv_unlock(&m->hold);
+	return ret ? ret : err;
+}
+
+int sync_unlock_members(struct sync_member **members, unsigned int count)
+{
+	unsigned int i;
+	int ret = 0, err;
+
+	for (i = count; i > 0; i--) {
+		err = unlock_member(members[i - 1]);
+		if (err && ret != -EIO)
+			ret = err;
+	}
+	return ret;
+}
+
+/* Those before @count wait, through us, for the one at @count: their leases have not begun. */
+static void say_acquiring(struct sync_member **members, unsigned int count, bool acquiring)
+{
+	uint64_t inode = acquiring ? members[count]->hold.buffer->key.inode : 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		struct shm_resv_entry *shared = members[i]->hold.shared;
+
+		atomic_store(&shared->waits_for, inode);
+		atomic_store(&shared->acquiring, acquiring);
+	}
+}
+
+/* Was one of them lost while we waited for the others? */
+static int still_held(struct sync_member **members, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		if (!resv_held(&members[i]->hold))
+			return dmabuf_fail(ETIMEDOUT,
+					   "a buffer of the group (inode %llu) was lost while "
+					   "another was waited for",
+					   (unsigned long long)members[i]->hold.buffer->key.inode);
+	return 0;
+}
+
+/* From member @at on, which could not be had at once. 0, -EOWNERDEAD, or nothing is held. */
+static int lock_rest(struct sync_member **members, unsigned int count, unsigned int at,
+		     long timeout_ms, bool intr)
+{
+	uint64_t deadline = timeout_ms ? futex_deadline(timeout_ms) : 0;
+	bool torn = false;
+	int ret = 0;
+
+	for (; at < count; at++) {
+		if (deadline)
+			say_acquiring(members, at, true);
+		ret = resv_lock(&members[at]->hold, members[at]->hold.kind, deadline, intr);
+		if (ret == -EOWNERDEAD)
+			torn = true;
+		else if (ret)
+			break;
+		take_note(&members[at]->hold, resv_self());
+	}
+	if (deadline)
+		say_acquiring(members, at < count ? at : count, false);
+	if (at == count)
+		ret = still_held(members, count);
+	if (!ret)
+		return torn ? -EOWNERDEAD : 0;
+	for (; at > 0; at--)
+		(void)resv_unlock(&members[at - 1]->hold);
+	return ret;
+}
+
+static int begin_members(struct sync_member **members, unsigned int count)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		err = sync_is_tracked(members[i]) ? sync_coherency_begin(members[i]) : 0;
+		if (!err)
+			continue;
+		(void)sync_unlock_members(members, count);
+		return err;
+	}
+	return 0;
+}
+
+int sync_lock_members(struct sync_member **members, unsigned int count, long timeout_ms, bool intr)
+{
+	uintptr_t thread = resv_self();
+	bool tracked = false;
+	unsigned int i;
+	int ret = 0, err;
+
+	for (i = 0; i < count && resv_take(&members[i]->hold, members[i]->hold.kind); i++) {
+		take_note(&members[i]->hold, thread);
+		tracked |= sync_is_tracked(members[i]);
+	}
+	if (i < count) {
+		ret = lock_rest(members, count, i, timeout_ms, intr);
+		tracked = true; /* perhaps */
+	}
+	if ((ret && ret != -EOWNERDEAD) || !tracked)
+		return ret;
+	err = begin_members(members, count);
+	return err ? err : ret;
+}
+
+static int check_lock(const struct dmabuf_sync *sync, long timeout_ms)
+{
+	int err = sync_check(sync);
+
+	if (err)
+		return err;
+	if (timeout_ms < 0)
+		return dmabuf_fail(EINVAL, "a timeout of %ld ms", timeout_ms);
+	if (!sync->count)
+		return dmabuf_fail(EINVAL,
+				   "sync object \"%s\" has no buffers: dmabuf_sync_get() "
+				   "adds them",
+				   sync->name);
+	if (sync->status == SYNC_LOCKED)
+		return dmabuf_fail(EINVAL, "sync object \"%s\" is locked already", sync->name);
+	if (sync->status == SYNC_LOCKING)
+		return dmabuf_fail(EBUSY, "sync object \"%s\" waits for its lock already",
+				   sync->name);
+	return 0;
+}
+
+static int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
+{
+	int ret = check_lock(sync, timeout_ms);
+
+	if (ret)
+		return ret;
+	ret = sync_lock_members(sync->members, sync->count, timeout_ms, intr);
+	if (!ret || ret == -EOWNERDEAD)
+		sync->status = SYNC_LOCKED;
+	return ret;
+}
+
+DMABUF_PUBLIC int dmabuf_sync_lock(struct dmabuf_sync *sync)
+{
+	return lock(sync, DMABUF_SYNC_TIMEOUT_MS, false);
+}
+
+DMABUF_PUBLIC int dmabuf_sync_lock_timeout(struct dmabuf_sync *sync, long timeout_ms)
+{
+	return lock(sync, timeout_ms, false);
+}
+
+DMABUF_PUBLIC int dmabuf_sync_lock_interruptible(struct dmabuf_sync *sync, long timeout_ms)
+{
+	return lock(sync, timeout_ms, true);
+}
+
+DMABUF_PUBLIC int dmabuf_sync_trylock(struct dmabuf_sync *sync)
+{
+	return lock(sync, 0, false);
+}
+
+static int check_locked(const struct dmabuf_sync *sync)
+{
+	int err = sync_check(sync);
+
+	if (err)
+		return err;
+	if (sync->status != SYNC_LOCKED)
+		return dmabuf_fail(EAGAIN, "sync object \"%s\" is not locked", sync->name);
+	return 0;
+}
+
+DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
+{
+	int err = check_locked(sync);
+
+	if (err)
+		return err;
+	err = sync_unlock_members(sync->members, sync->count);
+	sync->status = SYNC_UNLOCKED;
+	if (err == -ETIMEDOUT)
+		return dmabuf_fail(ETIMEDOUT,
+				   "sync object \"%s\" had lost a buffer to its lease of %u ms: "
+				   "somebody else may have had it meanwhile",
+				   sync->name, sync->lease_ms);
+	return err;
+}
+
+DMABUF_PUBLIC bool dmabuf_sync_is_locked(const struct dmabuf_sync *sync)
+{
+	unsigned int i;
+
+	if (sync_check(sync) || sync->status != SYNC_LOCKED)
+		return false;
+	for (i = 0; i < sync->count; i++)
+		if (!resv_held(&sync->members[i]->hold))
+			return false;
+	return true;
+}
+
+static int find_held(const struct dmabuf_sync *sync, const struct dma_buf *dmabuf,
+		     struct resv_hold **hold)
+{
+	unsigned int i;
+	int err = check_locked(sync);
+
+	if (err)
+		return err;
+	if (!dmabuf)
+		return dmabuf_fail(EFAULT, "no buffer (NULL)");
+	for (i = 0; i < sync->count; i++) {
+		if (sync->members[i]->dmabuf != dmabuf)
+			continue;
+		*hold = &sync->members[i]->hold;
+		return 0;
+	}
+	return dmabuf_fail(ENOENT, "the buffer is not in sync object \"%s\"", sync->name);
+}
+
+DMABUF_PUBLIC int dmabuf_sync_get_torn(struct dmabuf_sync *sync, struct dma_buf *dmabuf,
+				       struct dma_buf_access_info *info, unsigned int count)
+{
+	struct resv_hold *hold;
+	int err = find_held(sync, dmabuf, &hold);
+
+	if (err)
+		return err;
+	if (!info && count)
+		return dmabuf_fail(EFAULT, "no room (NULL) for what is torn");
+	return resv_get_torn(hold, info, count);
+}
+
+DMABUF_PUBLIC int dmabuf_sync_repaired(struct dmabuf_sync *sync, struct dma_buf *dmabuf)
+{
+	struct resv_hold *hold;
+	int err = find_held(sync, dmabuf, &hold);
+
+	if (!err && hold->told)
+		resv_repaired(hold);
+	return err;
+}
