@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(sys.argv[1])
 LIBRARY = sys.argv[2]
-PREFIX = r"(?:dma_buf_|dma_fence_|dma_resv_|dmabuf_|get_dma_buf\b)"
+PREFIX = r"(?:dma_buf_|dma_fence_|dma_resv_|dmabuf_|get_dma_buf\b|is_dmabuf_sync_supported\b)"
 
 
 def without_comments(path):
