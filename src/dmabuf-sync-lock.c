@@ -10,6 +10,7 @@
 #include "dmabuf-sync.h"
 #include "error.h"
 #include "export.h"
+#include "process.h"
 #include "resv/fast.h"
 
 static void take_note(struct resv_hold *h, uintptr_t thread)
@@ -154,12 +155,44 @@ static int check_lock(const struct dmabuf_sync *sync, long timeout_ms)
 	return 0;
 }
 
-static int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
+static inline bool may_lock(const struct dmabuf_sync *sync)
 {
-	int ret = check_lock(sync, timeout_ms);
+	return sync && sync->status == SYNC_UNLOCKED && sync->count && process_is(sync->cookie);
+}
 
-	if (ret)
-		return ret;
+/*
+ * One buffer that nobody has: the most frequent lock of all, without a call on its way, since what
+ * a call saves to the stack has to be written before an atomic operation goes on.
+ */
+static inline bool take_one(struct dmabuf_sync *sync)
+{
+	struct resv_hold *h;
+
+	if (!may_lock(sync) || sync->count != 1)
+		return false;
+	h = &sync->members[0]->hold;
+	if (sync_is_tracked(sync->members[0]) || !resv_take(h, h->kind))
+		return false;
+	take_note(h, resv_self());
+	sync->status = SYNC_LOCKED;
+	return true;
+}
+
+static inline bool put_one(struct dmabuf_sync *sync)
+{
+	if (sync->count != 1 || sync_is_tracked(sync->members[0]) ||
+	    !resv_put(&sync->members[0]->hold))
+		return false;
+	sync->status = SYNC_UNLOCKED;
+	return true;
+}
+
+static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
+{
+	int ret;
+
+	if (!may_lock(sync) || timeout_ms < 0)
+		return check_lock(sync, timeout_ms);
 	ret = sync_lock_members(sync->members, sync->count, timeout_ms, intr);
 	if (!ret || ret == -EOWNERDEAD)
 		sync->status = SYNC_LOCKED;
@@ -168,6 +201,8 @@ static int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
 
 DMABUF_PUBLIC int dmabuf_sync_lock(struct dmabuf_sync *sync)
 {
+	if (take_one(sync))
+		return 0;
 	return lock(sync, DMABUF_SYNC_TIMEOUT_MS, false);
 }
 
@@ -197,13 +232,9 @@ static int check_locked(const struct dmabuf_sync *sync)
 	return 0;
 }
 
-DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
+static __attribute__((noinline)) int unlock(struct dmabuf_sync *sync)
 {
-	int err = check_locked(sync);
-
-	if (err)
-		return err;
-	err = sync_unlock_members(sync->members, sync->count);
+	int err = sync_unlock_members(sync->members, sync->count);
 	sync->status = SYNC_UNLOCKED;
 	if (err == -ETIMEDOUT)
 		return dmabuf_fail(ETIMEDOUT,
@@ -211,6 +242,13 @@ DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
 				   "somebody else may have had it meanwhile",
 				   sync->name, sync->lease_ms);
 	return err;
+}
+
+DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
+{
+	if (!sync || sync->status != SYNC_LOCKED || !process_is(sync->cookie))
+		return check_locked(sync);
+	return put_one(sync) ? 0 : unlock(sync);
 }
 
 DMABUF_PUBLIC bool dmabuf_sync_is_locked(const struct dmabuf_sync *sync)

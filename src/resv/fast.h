@@ -24,40 +24,53 @@ static inline void resv_arm(struct resv_hold *h, uint64_t kind)
 			      memory_order_relaxed);
 }
 
-/* Take it with @kind (RESV_WRITE, RESV_DEVICE) if nothing is in the way. True: we have it. */
+/*
+ * Take it with @kind (RESV_WRITE, RESV_DEVICE) if nothing is in the way. True: we have it. That the
+ * word is as we left it is a good guess, and costs no load; if it is wrong, the first
+ * compare-and-swap says what it is.
+ */
 static inline bool resv_take(struct resv_hold *h, uint64_t kind)
 {
-	uint64_t word, next;
+	uint64_t word = h->word, next = resv_word_take(word, h->entry, kind & RESV_WRITE);
 
 	if (!h->shared)
 		return false;
-	word = atomic_load_explicit(&h->state->word, memory_order_relaxed);
 	resv_arm(h, kind);
-	do {
+	if (!next) {
+		word = atomic_load_explicit(&h->state->word, memory_order_relaxed);
 		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
-		if (!next)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&h->state->word, &word, next, memory_order_acq_rel, memory_order_relaxed));
-	h->taken = next;
-	return true;
+	}
+	while (next) {
+		if (atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+							    memory_order_acq_rel,
+							    memory_order_relaxed)) {
+			h->word = next;
+			h->taken = true;
+			return true;
+		}
+		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
+	}
+	return false;
 }
 
 /* Give back what resv_take() took, if nobody froze the word since. True: done. */
 static inline bool resv_put(struct resv_hold *h)
 {
-	uint64_t word = h->taken;
+	uint64_t word = h->word, next;
 
-	/* No word of a hold is 0; the word named us when we took it. */
-	while (word && !resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
-	       resv_word_names(word, h->entry)) {
-		if (!atomic_compare_exchange_weak_explicit(
-			    &h->state->word, &word, resv_word_put(word, h->entry),
-			    memory_order_acq_rel, memory_order_relaxed))
-			continue;
-		h->taken = 0;
-		return true;
-	}
+	if (!h->taken)
+		return false;
+	do {
+		next = resv_word_put(word, h->entry);
+		if (atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+							    memory_order_acq_rel,
+							    memory_order_relaxed)) {
+			h->word = next;
+			h->taken = false;
+			return true;
+		}
+	} while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
+		 resv_word_names(word, h->entry));
 	return false;
 }
 

@@ -37,7 +37,7 @@ static void start_from(struct resv_hold *h, uint64_t idle)
 {
 	h->plain = idle & ~7ull;
 	h->armed = idle;
-	h->taken = 0;
+	h->taken = false;
 	h->queued = false;
 }
 
@@ -229,7 +229,7 @@ static bool leave(struct resv_hold *h, uint64_t entry)
 static int forsake(struct resv_hold *h)
 {
 	h->shared = NULL;
-	h->taken = 0;
+	h->taken = false;
 	h->queued = false;
 	h->told = false;
 	return dmabuf_fail(EIO,

@@ -38,9 +38,10 @@ struct resv_hold {
 	uint64_t kind;		       /* of the latest access: RESV_WRITE, RESV_DEVICE */
 	uint64_t plain;		       /* the entry's word without state and kind */
 	uint64_t armed;		       /* the entry's word as we left it */
-	uint64_t taken;		       /* the state word as we left it; 0: not by the fast path */
+	uint64_t word;		       /* the state word as we left it */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
+	bool taken;  /* by the fast path: the word named us when we left it */
 	bool queued; /* in the queue: waiting, granted or lost, the entry's word says */
 	bool told;   /* granted, and the content is torn */
 	/* from here on for the slow path */
