@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "error.h"
 #include "resv/fast.h"
+#include "resv/token.h"
 #include "text.h"
 
 static void write_label(struct control *c, uint32_t e, const char *label)
@@ -172,8 +173,12 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 		return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
 	}
 	ret = resv_check_order(h);
-	if (!ret)
-		ret = resv_join(h);
+	if (ret)
+		return ret;
+	resv_token_take(h, deadline);
+	if (resv_take(h, kind))
+		return 0;
+	ret = resv_join(h);
 	if (ret)
 		return ret;
 	resv_waiter_init(&w, h, deadline);

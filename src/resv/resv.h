@@ -45,6 +45,8 @@ struct resv_hold {
 	bool queued; /* in the queue: waiting, granted or lost, the entry's word says */
 	bool told;   /* granted, and the content is torn */
 	/* from here on for the slow path */
+	uint32_t token; /* 1 + the run token that it may have, see token.h; 0: none */
+	uint64_t token_until;
 	uint32_t lease_ms;
 	uint64_t lock; /* RESV_LOCK for the object's lock, else 0 */
 	struct buffer *buffer;

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "error.h"
 #include "resv/resv.h"
+#include "resv/token.h"
 #include "shm/futex.h"
 
 /* Sleeps get longer with the wait, but a peer that steals wake-ups gains no more than this. */
@@ -14,7 +15,9 @@
 /* Looks that follow each other because something was found to be done. */
 #define LOOK_TURNS 256
 /* How long the next holder is waited for awake: a short hold of somebody who runs. */
-#define SPINS 200
+#define SPIN_NS 20000
+/* And asleep, before it counts as one that is not short. */
+#define SHORT_NS 300000
 /* A group that is not complete may hold for so many leases: the length of a chain that ends. */
 #define ACQUIRING_LEASES 16
 
@@ -131,7 +134,7 @@ int resv_look(struct resv_waiter *w)
 		}
 		/* At the first look nobody is suspected yet: it may be a matter of moments. */
 		now = w->looks ? clock_ns() : w->began;
-		w->next_look = now + pause_ms(w, now) * 1000000ull;
+		w->next_look = now + (w->looks ? pause_ms(w, now) * 1000000ull : SHORT_NS);
 		if (!clear_blockers(w, &sweep, now, w->looks > 0))
 			break;
 	}
@@ -167,13 +170,14 @@ static void relax(void)
 #endif
 }
 
-static void spin(const struct resv_hold *h)
+/* Whoever has the buffer runs on another CPU, or so it is hoped for a moment. */
+static void spin(const struct resv_hold *h, uint64_t until)
 {
-	int i;
+	unsigned int i = 0;
 
-	for (i = 0; i < SPINS; i++) {
-		if (resv_state(atomic_load_explicit(&h->shared->word, memory_order_relaxed)) !=
-		    RESV_WAITING)
+	while (resv_state(atomic_load_explicit(&h->shared->word, memory_order_relaxed)) ==
+	       RESV_WAITING) {
+		if (++i % 64 == 0 && clock_ns() > until)
 			return;
 		relax();
 	}
@@ -190,10 +194,13 @@ int resv_wait(struct resv_waiter *w, bool intr)
 		if (ret != -EAGAIN)
 			return ret;
 		if (w->looks == 1) {
-			spin(h);
+			spin(h, w->began + SPIN_NS);
 			if (resv_state(resv_load(&h->shared->word)) != RESV_WAITING)
 				continue;
 		}
+		/* Those who would come on now would only queue behind a hold that is not short. */
+		if (w->looks > 1)
+			resv_token_pass(h);
 		if (!interrupted && clock_ns() < w->deadline) {
 			interrupted = resv_sleep(w) == -EINTR && intr;
 			continue;

@@ -98,6 +98,7 @@ struct shm_counters {
  * around: line i is at (first + i) modulo SHM_RESV_LINES, with `first` by the buffer's identity.
  */
 #define SHM_RESV_LINES 128
+#define SHM_RESV_TOKENS 8
 #define SHM_RESV_STATES 2 /* access to the memory, the object's lock */
 #define SHM_RESV_ENTRIES (SHM_RESV_LINES - SHM_RESV_STATES)
 
@@ -107,7 +108,10 @@ struct shm_resv_state {
 	/* Not 0: coherency is tracked, so an access must be told to it. In the line of the word, so
 	 * that locking many buffers touches no further one. */
 	_Atomic(uint32_t) coherency;
-	uint32_t pad[12];
+	/* Who of those that contend takes part, see resv/token.h. */
+	_Atomic(uint32_t) token[SHM_RESV_TOKENS];
+	_Atomic(uint32_t) line;
+	uint32_t pad[3];
 };
 
 /* One access. Only the word counts; the rest describes, and is complete before the word says so. */
