@@ -80,6 +80,7 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 	for (; at < count; at++) {
 		if (deadline)
 			say_acquiring(members, at, true);
+		members[at]->hold.holding = at > 0;
 		ret = resv_lock(&members[at]->hold, members[at]->hold.kind, deadline, intr);
 		if (ret == -EOWNERDEAD)
 			torn = true;

@@ -9,7 +9,7 @@
 #include "resv/resv.h"
 
 /* The entry is complete before any word can name it. */
-static inline void resv_arm(struct resv_hold *h, uint64_t kind)
+static inline __attribute__((always_inline)) void resv_arm(struct resv_hold *h, uint64_t kind)
 {
 	_Atomic(uint64_t) *holds = &h->shared->holds;
 	uint64_t armed = h->plain | RESV_ARMED | kind;
@@ -29,7 +29,7 @@ static inline void resv_arm(struct resv_hold *h, uint64_t kind)
  * word is as we left it is a good guess, and costs no load; if it is wrong, the first
  * compare-and-swap says what it is.
  */
-static inline bool resv_take(struct resv_hold *h, uint64_t kind)
+static inline __attribute__((always_inline)) bool resv_take_word(struct resv_hold *h, uint64_t kind)
 {
 	uint64_t word = h->word, next = resv_word_take(word, h->entry, kind & RESV_WRITE);
 
@@ -53,8 +53,14 @@ static inline bool resv_take(struct resv_hold *h, uint64_t kind)
 	return false;
 }
 
+/* The same, unless it was contended lately: then the run tokens have a say first. */
+static inline __attribute__((always_inline)) bool resv_take(struct resv_hold *h, uint64_t kind)
+{
+	return !h->token && resv_take_word(h, kind);
+}
+
 /* Give back what resv_take() took, if nobody froze the word since. True: done. */
-static inline bool resv_put(struct resv_hold *h)
+static inline __attribute__((always_inline)) bool resv_put(struct resv_hold *h)
 {
 	uint64_t word = h->word, next;
 

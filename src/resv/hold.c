@@ -130,7 +130,7 @@ int resv_enqueue(struct resv_hold *h, uint64_t kind)
 
 	if (err)
 		return err;
-	if (resv_take(h, kind))
+	if (resv_take_word(h, kind))
 		return 0;
 	atomic_store_explicit(&h->shared->stamp, clock_ns(), memory_order_relaxed);
 	err = resv_join(h);
@@ -160,14 +160,28 @@ static int try_queue(struct resv_hold *h)
 	return resv_withdraw(h) ? resv_granted(h) : -EBUSY;
 }
 
-static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
+static int wait_in_queue(struct resv_hold *h, uint64_t deadline, bool intr)
 {
 	struct resv_waiter w;
+	int ret = resv_join(h);
+
+	if (ret)
+		return ret;
+	resv_waiter_init(&w, h, deadline);
+	return resv_wait(&w, intr);
+}
+
+static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
+{
 	int ret = ensure_entry(h);
 
 	if (ret)
 		return ret;
-	resv_arm(h, kind);
+	/* Contended lately: is it still our turn? */
+	if (h->token && deadline)
+		resv_token_take(h, deadline);
+	if (resv_take_word(h, kind))
+		return 0;
 	if (!deadline) {
 		ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
 		return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
@@ -175,14 +189,12 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 	ret = resv_check_order(h);
 	if (ret)
 		return ret;
-	resv_token_take(h, deadline);
-	if (resv_take(h, kind))
-		return 0;
-	ret = resv_join(h);
-	if (ret)
-		return ret;
-	resv_waiter_init(&w, h, deadline);
-	return resv_wait(&w, intr);
+	if (!h->token && !h->holding) {
+		resv_token_take(h, deadline);
+		if (resv_take_word(h, kind))
+			return 0;
+	}
+	return wait_in_queue(h, deadline, intr);
 }
 
 int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)

@@ -41,12 +41,13 @@ struct resv_hold {
 	uint64_t word;		       /* the state word as we left it */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
-	bool taken;  /* by the fast path: the word named us when we left it */
-	bool queued; /* in the queue: waiting, granted or lost, the entry's word says */
-	bool told;   /* granted, and the content is torn */
+	uint8_t token; /* 1 + the run token that it may have, see token.h; 0: none */
+	bool taken;    /* by the fast path: the word named us when we left it */
+	bool queued;   /* in the queue: waiting, granted or lost, the entry's word says */
+	bool told;     /* granted, and the content is torn */
 	/* from here on for the slow path */
-	uint32_t token; /* 1 + the run token that it may have, see token.h; 0: none */
 	uint64_t token_until;
+	bool holding; /* its group has others, which wait while it does */
 	uint32_t lease_ms;
 	uint64_t lock; /* RESV_LOCK for the object's lock, else 0 */
 	struct buffer *buffer;

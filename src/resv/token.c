@@ -19,18 +19,11 @@
 #define LINE_SLEEPERS 0xffu
 #define LINE_STEP 0x100u
 
-static unsigned int token_count(void)
+static unsigned int this_place(void)
 {
-	static _Atomic(unsigned int) known;
-	unsigned int count = atomic_load_explicit(&known, memory_order_relaxed);
-	cpu_set_t cpus;
+	int cpu = sched_getcpu();
 
-	if (count)
-		return count;
-	count = sched_getaffinity(0, sizeof(cpus), &cpus) ? 2 : (unsigned int)CPU_COUNT(&cpus);
-	count = count < 1 ? 1 : count > SHM_RESV_TOKENS ? SHM_RESV_TOKENS : count;
-	atomic_store_explicit(&known, count, memory_order_relaxed);
-	return count;
+	return cpu < 0 ? 0 : (unsigned int)cpu % SHM_RESV_TOKENS;
 }
 
 static uint32_t next_word(uint32_t word, uint32_t owner, uint32_t flags)
@@ -48,64 +41,47 @@ static bool take(struct resv_hold *h, unsigned int i, uint32_t word, uint64_t no
 	if (!atomic_compare_exchange_strong(&h->state->token[i], &word,
 					    next_word(word, h->entry + 1, 0)))
 		return false;
-	h->token = i + 1;
+	h->token = (uint8_t)(i + 1);
 	h->token_until = now + SLICE_NS;
 	return true;
 }
 
 void resv_token_pass(struct resv_hold *h)
 {
-	struct shm_resv_state *state = h->state;
+	unsigned int i = h->token - 1;
+	_Atomic(uint32_t) *token, *line;
 	uint32_t word, next;
 	bool sleepers;
 
 	if (!h->token)
 		return;
-	word = atomic_load(&state->token[h->token - 1]);
-	sleepers = atomic_load(&state->line) & LINE_SLEEPERS;
-	next = next_word(word, 0, sleepers ? TOKEN_HANDED : 0);
-	if (is_ours(h, word) &&
-	    atomic_compare_exchange_strong(&state->token[h->token - 1], &word, next) && sleepers &&
-	    !shm_futex_wake_one(&state->line)) {
-		/* Whoever was counted there is gone. */
-		atomic_store(&state->line, atomic_load(&state->line) & ~LINE_SLEEPERS);
-		atomic_compare_exchange_strong(&state->token[h->token - 1], &next,
-					       next_word(next, 0, 0));
-	}
 	h->token = 0;
+	token = &h->state->token[i];
+	line = &h->state->line[i];
+	word = atomic_load(token);
+	sleepers = atomic_load(line) & LINE_SLEEPERS;
+	next = next_word(word, 0, sleepers ? TOKEN_HANDED : 0);
+	if (!is_ours(h, word) || !atomic_compare_exchange_strong(token, &word, next) || !sleepers ||
+	    shm_futex_wake_one(line))
+		return;
+	/* Whoever was counted there is gone. */
+	atomic_store(line, atomic_load(line) & ~LINE_SLEEPERS);
+	atomic_compare_exchange_strong(token, &next, next_word(next, 0, 0));
 }
 
-/* One that nobody has; @woken: also one that was handed to who wakes. */
-static bool take_free(struct resv_hold *h, uint64_t now, bool woken)
+/* If nobody has it; @woken: also if it was handed to who wakes. */
+static bool take_free(struct resv_hold *h, unsigned int i, uint64_t now, bool woken)
 {
-	unsigned int i, count = token_count();
+	uint32_t word = atomic_load(&h->state->token[i]);
 
-	for (i = 0; i < count; i++) {
-		uint32_t word = atomic_load(&h->state->token[i]);
-
-		if (is_ours(h, word) ||
-		    (!(word & TOKEN_OWNER) && (woken || !(word & TOKEN_HANDED))))
-			if (take(h, i, word, now))
-				return true;
-	}
-	return false;
-}
-
-/* One that has not moved since @seen. */
-static bool take_stale(struct resv_hold *h, uint64_t now, const uint32_t *seen)
-{
-	unsigned int i, count = token_count();
-
-	for (i = 0; i < count; i++)
-		if (atomic_load(&h->state->token[i]) == seen[i] && take(h, i, seen[i], now))
-			return true;
-	return false;
+	return (is_ours(h, word) || (!(word & TOKEN_OWNER) && (woken || !(word & TOKEN_HANDED)))) &&
+	       take(h, i, word, now);
 }
 
 /* Sleep in the line. True: woken, so that a token may be for us. */
-static bool sleep_in_line(struct resv_hold *h, uint64_t now, uint64_t deadline)
+static bool sleep_in_line(struct resv_hold *h, unsigned int i, uint64_t now, uint64_t deadline)
 {
-	_Atomic(uint32_t) *line = &h->state->line;
+	_Atomic(uint32_t) *line = &h->state->line[i];
 	uint32_t word = atomic_load(line), mine;
 	uint64_t until;
 	int ret;
@@ -128,23 +104,29 @@ static bool sleep_in_line(struct resv_hold *h, uint64_t now, uint64_t deadline)
 	return ret == 0;
 }
 
+/* Still ours, on this CPU, and either our time is not over or nobody waits for it. */
+static bool may_stay(struct resv_hold *h, unsigned int i, uint64_t now)
+{
+	return h->token == i + 1 && is_ours(h, atomic_load(&h->state->token[i])) &&
+	       (now < h->token_until || !(atomic_load(&h->state->line[i]) & LINE_SLEEPERS));
+}
+
 void resv_token_take(struct resv_hold *h, uint64_t deadline)
 {
+	unsigned int i = this_place(), slept = SHM_RESV_TOKENS;
 	uint64_t now = clock_ns();
-	uint32_t seen[SHM_RESV_TOKENS];
-	bool woken = false;
-	unsigned int i;
+	uint32_t seen;
 
-	if (h->token && now < h->token_until &&
-	    is_ours(h, atomic_load(&h->state->token[h->token - 1])))
+	if (may_stay(h, i, now))
 		return;
 	resv_token_pass(h);
-	while (now < deadline && !take_free(h, now, woken)) {
-		for (i = 0; i < SHM_RESV_TOKENS; i++)
-			seen[i] = atomic_load(&h->state->token[i]);
-		woken = sleep_in_line(h, now, deadline);
+	/* What was handed to the line that we slept in may be for us. */
+	while (now < deadline && !h->holding && !take_free(h, i, now, slept == i)) {
+		seen = atomic_load(&h->state->token[i]);
+		slept = sleep_in_line(h, i, now, deadline) ? i : SHM_RESV_TOKENS;
 		now = clock_ns();
-		if (!woken && take_stale(h, now, seen))
+		if (slept != i && atomic_load(&h->state->token[i]) == seen && take(h, i, seen, now))
 			return;
+		i = this_place();
 	}
 }

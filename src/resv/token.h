@@ -3,9 +3,11 @@
  * DOC: run tokens
  *
  * A queue that hands a buffer to somebody who sleeps pays a context switch each time. With more
- * contenders than CPUs that is every time. So no more contenders than there are CPUs take part in
- * the queue at a time, each for a slice of time, and hand the buffer to each other awake: they have
- * run tokens. The others sleep in a line, first come, first served.
+ * contenders than CPUs that is every time. So of those who contend on one CPU only one at a time
+ * takes part in the queue, for a slice of time: it has the CPU's run token. The others sleep in the
+ * CPU's line, first come, first served. Those who take part are on different CPUs, and hand the
+ * buffer to each other awake. (One line for all was tried: who woke was put behind the other one
+ * who ran, while the CPU of the one who had let him on went idle.)
  *
  * Tokens are hints. Who has none loses nothing but time, a token that does not move is taken over,
  * and the queue alone decides who has the buffer. They are only looked at when a buffer is

@@ -98,7 +98,7 @@ struct shm_counters {
  * around: line i is at (first + i) modulo SHM_RESV_LINES, with `first` by the buffer's identity.
  */
 #define SHM_RESV_LINES 128
-#define SHM_RESV_TOKENS 8
+#define SHM_RESV_TOKENS 4
 #define SHM_RESV_STATES 2 /* access to the memory, the object's lock */
 #define SHM_RESV_ENTRIES (SHM_RESV_LINES - SHM_RESV_STATES)
 
@@ -110,8 +110,8 @@ struct shm_resv_state {
 	_Atomic(uint32_t) coherency;
 	/* Who of those that contend takes part, see resv/token.h. */
 	_Atomic(uint32_t) token[SHM_RESV_TOKENS];
-	_Atomic(uint32_t) line;
-	uint32_t pad[3];
+	_Atomic(uint32_t) line[SHM_RESV_TOKENS];
+	uint32_t pad[4];
 };
 
 /* One access. Only the word counts; the rest describes, and is complete before the word says so. */
