@@ -1,0 +1,18 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# The worked examples do what they say.
+
+@test "D1 the tutorial of docs/sync.md: two processes, one buffer, nothing torn" {
+	run "$EXAMPLE_SYNC"
+	[ "$status" -eq 0 ]
+	[ "$output" = "200 frames written, 200 looks at them, none torn" ]
+}
+
+@test "D1 docs/sync.md shows the tutorial's own lines" {
+	lines=$(sed -n '/^```c$/,/^```$/p' "$DOCS/sync.md" | grep -v '^```' | grep -c 'dmabuf_sync_')
+	[ "$lines" -ge 6 ]
+	sed -n '/^```c$/,/^```$/p' "$DOCS/sync.md" | grep -o 'dmabuf_sync_[a-z_]*(' | sort -u |
+		while read -r call; do
+			grep -qF "$call" "$DOCS/../include/dmabuf/dmabuf-sync.h"
+		done
+}
