@@ -72,6 +72,8 @@ void buffer_destroy(struct buffer *b)
 	if (b->cookie == process_cookie()) {
 		/* The slot is freed while its lock is still held. */
 		if (b->control.header)
+			life_end(&b->life, &b->control, b->client.slot);
+		if (b->control.header)
 			client_leave(&b->client, &b->control);
 		if (b->storage.ops)
 			b->storage.ops->drop(&b->storage);

@@ -18,6 +18,7 @@
 #include <dmabuf/dma-buf.h>
 
 #include "shm/client.h"
+#include "shm/life.h"
 #include "storage.h"
 
 struct attachment;
@@ -53,6 +54,7 @@ struct buffer {
 
 	int fd; /* the published description; -1 in a zombie */
 	struct client client;
+	struct life life; /* begun with the first hold */
 	struct control control;
 	struct storage storage;
 

@@ -75,6 +75,14 @@ static int find_entry(struct resv_hold *h)
 			   SHM_RESV_ENTRIES);
 }
 
+/* One thread of a process does; the buffer keeps it to its end. */
+static void begin_life(struct buffer *b)
+{
+	pthread_mutex_lock(&b->access_lock);
+	life_begin(&b->life, &b->control, b->client.fd, b->client.slot);
+	pthread_mutex_unlock(&b->access_lock);
+}
+
 int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char *label)
 {
 	int err;
@@ -89,9 +97,11 @@ int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char 
 	err = control_intact(h->control);
 	if (!err)
 		err = find_entry(h);
-	if (!err)
-		resv_list_add(h);
-	return err;
+	if (err)
+		return err;
+	resv_list_add(h);
+	begin_life(b);
+	return 0;
 }
 
 void resv_unclaim(struct resv_hold *h)

@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "error.h"
 #include "resv/resv.h"
-#include "shm/futex.h"
+#include "shm/sleep.h"
 
 uint32_t resv_used(const struct control *c)
 {

@@ -71,6 +71,7 @@ struct resv_waiter {
 	uint64_t began;
 	uint64_t next_look;
 	uint32_t looks;
+	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */
 	struct resv_seen {
 		uint64_t word;
 		uint64_t since;

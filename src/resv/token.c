@@ -4,7 +4,7 @@
 #include <sched.h>
 
 #include "clock.h"
-#include "shm/futex.h"
+#include "shm/sleep.h"
 
 /* How long a contender stays on: long against a context switch, short for those who wait. */
 #define SLICE_NS 200000u

@@ -7,7 +7,7 @@
 #include "error.h"
 #include "resv/resv.h"
 #include "resv/token.h"
-#include "shm/futex.h"
+#include "shm/sleep.h"
 
 /* Sleeps get longer with the wait, but a peer that steals wake-ups gains no more than this. */
 #define LOOK_FIRST_MS 1
@@ -20,6 +20,8 @@
 #define SHORT_NS 300000
 /* A group that is not complete may hold for so many leases: the length of a chain that ends. */
 #define ACQUIRING_LEASES 16
+/* How often one is looked at whose process ends: its last thread is seldom long in coming. */
+#define ENDING_NS 20000
 
 void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadline)
 {
@@ -73,8 +75,15 @@ static bool clear(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now
 	struct resv_hold *h = w->hold;
 	uint64_t until;
 
-	if (deep && resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
-		return resv_recover(h->control, e, seen);
+	if (resv_slot(seen) != h->buffer->client.slot)
+		w->slot = resv_slot(seen);
+	if (deep || life_ended(h->control, resv_slot(seen))) {
+		if (resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
+			return resv_recover(h->control, e, seen);
+		/* It ends, and will be gone in a moment. */
+		if (life_ended(h->control, resv_slot(seen)) && w->next_look > now + ENDING_NS)
+			w->next_look = now + ENDING_NS;
+	}
 	if (resv_state(seen) != RESV_GRANTED)
 		return false;
 	until = expiry(w, e, seen, now);
@@ -134,6 +143,7 @@ int resv_look(struct resv_waiter *w)
 		}
 		/* At the first look nobody is suspected yet: it may be a matter of moments. */
 		now = w->looks ? clock_ns() : w->began;
+		w->slot = DMA_BUF_MAX_CLIENTS;
 		w->next_look = now + (w->looks ? pause_ms(w, now) * 1000000ull : SHORT_NS);
 		if (!clear_blockers(w, &sweep, now, w->looks > 0))
 			break;
@@ -157,7 +167,11 @@ int resv_sleep(struct resv_waiter *w)
 		return 0;
 	if (!(entry & RESV_ASLEEP) && !resv_change(&shared->word, entry, entry | RESV_ASLEEP))
 		return 0;
-	ret = shm_futex_wait(resv_futex(shared), (uint32_t)(entry | RESV_ASLEEP), until);
+	ret = life_wait(w->hold->control, w->slot, resv_futex(shared),
+			(uint32_t)(entry | RESV_ASLEEP), until);
+	/* Known to end: there is nothing to hear of any more. */
+	if (ret == -EAGAIN && resv_load(&shared->word) == (entry | RESV_ASLEEP))
+		ret = shm_futex_wait(resv_futex(shared), (uint32_t)(entry | RESV_ASLEEP), until);
 	return ret == -EINTR ? ret : 0;
 }
 

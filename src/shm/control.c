@@ -126,6 +126,7 @@ int control_map(struct control *c, int fd, size_t file_size, bool whole, bool wr
 	end = base + length;
 	c->base = base;
 	c->length = length;
+	c->file_size = file_size;
 	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
 	c->attachments = (struct shm_attachment *)(end - SHM_HEADER_SIZE - SHM_LIST_SIZE);
 	c->resv = (struct shm_resv *)(end - SHM_CONTROL_SIZE);

@@ -12,6 +12,7 @@
 struct control {
 	void *base; /* start of the mapping; in the compact layout of the payload too */
 	size_t length;
+	size_t file_size;
 	uint64_t size; /* payload bytes, once control_format() or control_read() knows */
 	struct shm_header *header;
 	struct shm_attachment *attachments;

@@ -63,6 +63,12 @@ struct shm_client {
 	char label[DMA_BUF_NAME_LEN];
 };
 
+/* What the kernel marks when a client's process ends, see life.h; 0: it keeps no word. */
+struct shm_life {
+	_Atomic(uint32_t) word;
+	uint32_t pad; /* a list's node is a pointer long */
+};
+
 /* One device at the buffer. owner is 0 while free, else slot + 1 and the slot's generation. */
 struct shm_attachment {
 	_Atomic(uint64_t) owner;
@@ -167,6 +173,7 @@ struct shm_header {
 	struct shm_lock coherency_lock;
 	struct coherency_state coherency __attribute__((aligned(64)));
 	struct shm_client clients[DMA_BUF_MAX_CLIENTS] __attribute__((aligned(64)));
+	struct shm_life life[DMA_BUF_MAX_CLIENTS];
 };
 
 _Static_assert(sizeof(struct shm_header) <= SHM_HEADER_SIZE, "the header is one page");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Sleeping on a word that other processes share. They may steal wake-ups, so every sleep is short.
  */
-#ifndef DMABUF_SHM_FUTEX_H
-#define DMABUF_SHM_FUTEX_H
+#ifndef DMABUF_SHM_SLEEP_H
+#define DMABUF_SHM_SLEEP_H
 
 #include <errno.h>
 #include <limits.h>
