@@ -7,6 +7,7 @@
 #ifndef DMABUF_TEST_SYNC_H
 #define DMABUF_TEST_SYNC_H
 
+#include <stdio.h>
 #include <sys/file.h>
 
 #include "peer.h"

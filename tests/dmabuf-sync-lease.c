@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Leases: a hold of a process that is stopped ends when somebody waits, and its late unlock says so
+ * and changes nothing. Time passes in waits that end by their deadline.
+ */
+#include <pthread.h>
+
+#include "sync.h"
+
+#define SHORT_LEASE 20
+
+static void lease(struct remote *r, long ms)
+{
+	ASSERT_OK(remote_do(r, (struct order){ .kind = ORDER_LEASE, .value = ms }));
+}
+
+/* A remote that has the buffer, and does not run. */
+static void hold_and_stop(struct remote *r, struct dma_buf *dmabuf, unsigned int type, long ms)
+{
+	remote_with(r, "sleeper", dmabuf, type);
+	lease(r, ms);
+	ASSERT_OK(remote_lock(r, 0));
+	remote_stop(r);
+}
+
+TEST(D5_a_stopped_writers_hold_goes_to_who_waits_and_its_late_unlock_changes_nothing)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct dmabuf_sync *other = sync_of("other", dmabuf, DMA_BUF_ACCESS_R);
+	struct answer answer;
+	struct remote r;
+	int64_t began;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, SHORT_LEASE);
+	began = now_ms();
+	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
+	ASSERT(now_ms() - began >= SHORT_LEASE);
+	ASSERT_EQ(peer_info(dmabuf).counters.leases_lost, 1);
+	ASSERT_EQ(accesses_in(dmabuf, DMA_BUF_ACCESS_LOST), 1);
+
+	remote_go_on(&r);
+	ASSERT_EQ(remote_do(&r, (struct order){ .kind = ORDER_IS_LOCKED }), 0);
+	remote_ask(&r, (struct order){ .kind = ORDER_UNLOCK });
+	answer = remote_answer(&r);
+	ASSERT_EQ(answer.ret, -ETIMEDOUT);
+	ASSERT_STR_CONTAINS(answer.words, "sleeper");
+	ASSERT_STR_CONTAINS(answer.words, "20 ms");
+	ASSERT_EQ(remote_unlock(&r), -EAGAIN);
+
+	/* The new holder's is as it was. */
+	ASSERT(dmabuf_sync_is_locked(mine));
+	ASSERT_ERR(dmabuf_sync_trylock(other), EBUSY);
+	ASSERT_EQ(remote_lock(&r, 0), -EBUSY);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	/* It wrote, so it answered for the content. */
+	ASSERT_OK(dmabuf_sync_trylock(other));
+	ASSERT_OK(dmabuf_sync_unlock(other));
+	ASSERT_OK(remote_lock(&r, 0));
+	ASSERT_OK(remote_unlock(&r));
+	ASSERT_EQ(peer_info(dmabuf).access_count, 0);
+	remote_end(&r);
+	dmabuf_sync_fini(other);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_a_stopped_readers_hold_goes_and_leaves_the_content_whole)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct remote r;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_R, SHORT_LEASE);
+	ASSERT_OK(dmabuf_sync_lock(mine));
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	remote_go_on(&r);
+	ASSERT_EQ(remote_unlock(&r), -ETIMEDOUT);
+	ASSERT_OK(remote_lock(&r, 0));
+	ASSERT_OK(remote_unlock(&r));
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_a_late_unlock_after_the_successors_leaves_the_next_hold_alone)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct remote r;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, SHORT_LEASE);
+	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	/* By now the fast path is in use again. */
+	ASSERT_OK(dmabuf_sync_lock(mine));
+	remote_go_on(&r);
+	ASSERT_EQ(remote_unlock(&r), -ETIMEDOUT);
+	ASSERT(dmabuf_sync_is_locked(mine));
+	ASSERT_EQ(remote_lock(&r, 0), -EBUSY);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_nobody_waits_so_the_lease_does_not_matter)
+{
+	struct dma_buf *dmabuf = buffer_new("x"), *other = buffer_new("y");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct dmabuf_sync *second = sync_of("second", other, DMA_BUF_ACCESS_W);
+	struct remote r;
+
+	ASSERT_OK(dmabuf_sync_set_lease(mine, 1));
+	ASSERT_OK(dmabuf_sync_lock(mine));
+	remote_with(&r, "other", other, DMA_BUF_ACCESS_W);
+	ASSERT_OK(remote_lock(&r, 0));
+	ASSERT_ERR(dmabuf_sync_lock_timeout(second, 50), ETIMEDOUT);
+	ASSERT(dmabuf_sync_is_locked(mine));
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	ASSERT_EQ(peer_info(dmabuf).counters.leases_lost, 0);
+	remote_end(&r);
+	dmabuf_sync_fini(second);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(other);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_leases_have_bounds)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *sync = sync_of("x", dmabuf, DMA_BUF_ACCESS_W);
+
+	ASSERT_ERR(dmabuf_sync_set_lease(sync, 0), EINVAL);
+	ASSERT_ERR(dmabuf_sync_set_lease(sync, DMABUF_SYNC_LEASE_MAX_MS + 1), EINVAL);
+	ASSERT_OK(dmabuf_sync_set_lease(sync, 1));
+	ASSERT_OK(dmabuf_sync_set_lease(sync, DMABUF_SYNC_LEASE_MAX_MS));
+	ASSERT_ERR(dma_buf_set_max_lease(dmabuf, 0), EINVAL);
+	ASSERT_ERR(dma_buf_set_max_lease(dmabuf, DMABUF_SYNC_LEASE_MAX_MS + 1), EINVAL);
+	ASSERT_OK(dma_buf_set_max_lease(dmabuf, 1));
+	dmabuf_sync_fini(sync);
+	dma_buf_put(dmabuf);
+}
+
+static int try_to_bound(struct peer *peer, struct dma_buf *dmabuf)
+{
+	ASSERT_ERR(dma_buf_set_max_lease(dmabuf, 100), EPERM);
+	dma_buf_put(dmabuf);
+	return 0;
+}
+
+TEST(D5_the_exporter_bounds_leases_and_nobody_else)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct peer peer;
+	struct remote r;
+
+	peer_start(&peer, dmabuf, try_to_bound, NULL);
+	peer_end(&peer);
+	ASSERT_OK(dma_buf_set_max_lease(dmabuf, SHORT_LEASE));
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, DMABUF_SYNC_LEASE_MAX_MS);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20000), EOWNERDEAD);
+	remote_go_on(&r);
+	ASSERT_EQ(remote_unlock(&r), -ETIMEDOUT);
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+/* Two buffers in the order in which groups take them. */
+static void ordered_buffers(struct dma_buf *dmabuf[2])
+{
+	dmabuf[0] = buffer_new("low");
+	dmabuf[1] = buffer_new("high");
+	if (peer_info(dmabuf[0]).inode > peer_info(dmabuf[1]).inode) {
+		struct dma_buf *swap = dmabuf[0];
+
+		dmabuf[0] = dmabuf[1];
+		dmabuf[1] = swap;
+	}
+}
+
+TEST(D5_a_groups_lease_runs_from_its_last_grant)
+{
+	struct dmabuf_sync *high;
+	struct dma_buf *dmabuf[2];
+	struct remote group, waiter;
+
+	ordered_buffers(dmabuf);
+	high = sync_of("high", dmabuf[1], DMA_BUF_ACCESS_W);
+	ASSERT_OK(dmabuf_sync_lock(high));
+	remote_with(&group, "group", dmabuf[0], DMA_BUF_ACCESS_W);
+	remote_add(&group, dmabuf[1], DMA_BUF_ACCESS_W);
+	lease(&group, 50);
+	remote_queue(&group, dmabuf[1], 1);
+	ASSERT_EQ(accesses_in(dmabuf[0], DMA_BUF_ACCESS_HELD), 1);
+
+	/* Four leases long it is not complete, and keeps what it has. */
+	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
+	ASSERT_EQ(remote_lock(&waiter, 200), -ETIMEDOUT);
+	ASSERT_EQ(peer_info(dmabuf[0]).counters.leases_lost, 0);
+
+	/* Complete, its lease begins. */
+	ASSERT_OK(dmabuf_sync_unlock(high));
+	ASSERT_OK(remote_answer(&group).ret);
+	remote_stop(&group);
+	ASSERT_EQ(remote_lock(&waiter, 20000), -EOWNERDEAD);
+	ASSERT_EQ(peer_info(dmabuf[0]).counters.leases_lost, 1);
+	remote_go_on(&group);
+	ASSERT_EQ(remote_unlock(&group), -ETIMEDOUT);
+	remote_end(&waiter);
+	remote_end(&group);
+	dmabuf_sync_fini(high);
+	dma_buf_put(dmabuf[0]);
+	dma_buf_put(dmabuf[1]);
+}
+
+TEST(D5_a_group_that_lost_a_member_while_it_waited_for_another_gets_none)
+{
+	struct dma_buf *dmabuf[2];
+	struct dmabuf_sync *high;
+	struct remote group, waiter;
+	struct answer answer;
+
+	ordered_buffers(dmabuf);
+	high = sync_of("high", dmabuf[1], DMA_BUF_ACCESS_W);
+	ASSERT_OK(dmabuf_sync_lock(high));
+	remote_with(&group, "group", dmabuf[0], DMA_BUF_ACCESS_R);
+	remote_add(&group, dmabuf[1], DMA_BUF_ACCESS_R);
+	lease(&group, 2);
+	remote_queue(&group, dmabuf[1], 1);
+	remote_stop(&group);
+	/* Not for ever: 16 leases. */
+	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
+	ASSERT_OK(remote_lock(&waiter, 20000));
+	ASSERT_OK(dmabuf_sync_unlock(high));
+	remote_go_on(&group);
+	answer = remote_answer(&group);
+	ASSERT_EQ(answer.ret, -ETIMEDOUT);
+	ASSERT_STR_CONTAINS(answer.words, "lost while another was waited for");
+	ASSERT_EQ(accesses_in(dmabuf[1], DMA_BUF_ACCESS_HELD), 0);
+	ASSERT_EQ(accesses_in(dmabuf[0], DMA_BUF_ACCESS_HELD), 1);
+	ASSERT_EQ(remote_unlock(&group), -EAGAIN);
+	ASSERT_OK(remote_unlock(&waiter));
+	ASSERT_OK(remote_lock(&group, 0));
+	remote_end(&group);
+	remote_end(&waiter);
+	dmabuf_sync_fini(high);
+	dma_buf_put(dmabuf[0]);
+	dma_buf_put(dmabuf[1]);
+}
+
+TEST(D5_a_devices_hold_that_is_lost_still_blocks_until_it_is_given_back)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_DMA_W, SHORT_LEASE);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 300), ETIMEDOUT);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "lost it, but its device is not done");
+	ASSERT_EQ(accesses_in(dmabuf, DMA_BUF_ACCESS_DRAINING), 1);
+	ASSERT_EQ(peer_info(dmabuf).counters.leases_lost, 1);
+	remote_go_on(&r);
+	ASSERT_EQ(remote_unlock(&r), -ETIMEDOUT);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20000), EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_a_devices_hold_that_is_lost_goes_with_its_process)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_DMA_W, SHORT_LEASE);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 300), ETIMEDOUT);
+	remote_kill(&r);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20000), EOWNERDEAD);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_a_lost_hold_of_a_thread_is_noticed_by_a_look)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct remote r;
+
+	ASSERT_OK(dmabuf_sync_set_lease(mine, 1));
+	ASSERT_OK(dmabuf_sync_lock(mine));
+	ASSERT(dmabuf_sync_is_locked(mine));
+	remote_with(&r, "next", dmabuf, DMA_BUF_ACCESS_W);
+	ASSERT_EQ(remote_lock(&r, 20000), -EOWNERDEAD);
+	ASSERT(!dmabuf_sync_is_locked(mine));
+	/* Not asked to lock again before it has noticed. */
+	ASSERT_ERR(dmabuf_sync_lock(mine), EINVAL);
+	ASSERT_ERR(dmabuf_sync_unlock(mine), ETIMEDOUT);
+	ASSERT_ERR(dmabuf_sync_trylock(mine), EBUSY);
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
