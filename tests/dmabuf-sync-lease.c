@@ -305,3 +305,34 @@ TEST(D5_a_lost_hold_of_a_thread_is_noticed_by_a_look)
 	dmabuf_sync_fini(mine);
 	dma_buf_put(dmabuf);
 }
+
+/* The reader at the end is hindered by the writer only, who is hindered by the first one. */
+TEST(D5_a_chain_of_stopped_processes_is_cleared_by_who_waits_behind_it)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote reader, writer;
+	int ret;
+
+	hold_and_stop(&reader, dmabuf, DMA_BUF_ACCESS_R, SHORT_LEASE);
+	remote_with(&writer, "writer", dmabuf, DMA_BUF_ACCESS_W);
+	lease(&writer, SHORT_LEASE);
+	remote_ask(&writer, (struct order){ .kind = ORDER_LOCK, .value = 40000 });
+	until_accesses(dmabuf, DMA_BUF_ACCESS_WAITING, 1);
+	remote_stop(&writer);
+	ret = dmabuf_sync_lock_timeout(mine, 20000);
+	if (ret != -EOWNERDEAD)
+		FAIL("%d: %s", ret, dmabuf_last_error());
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	remote_go_on(&reader);
+	remote_go_on(&writer);
+	ASSERT_EQ(remote_unlock(&reader), -ETIMEDOUT);
+	/* It begins anew, and is told of what it left itself. */
+	ret = remote_answer(&writer).ret;
+	ASSERT(ret == 0 || ret == -EOWNERDEAD);
+	ASSERT_OK(remote_unlock(&writer));
+	remote_end(&reader);
+	remote_end(&writer);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}

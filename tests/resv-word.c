@@ -331,19 +331,20 @@ static void compare(const uint64_t *seen, unsigned int count, uint32_t generatio
 		resv_queue_read(&q, seen, count, lock);
 		ASSERT_EQ(q.torn, defined_torn(seen, count, lock));
 		for (e = 0; e < count; e++) {
-			bool hindered = false;
+			bool alone = true;
 
 			if ((seen[e] & RESV_LOCK) != lock)
 				continue;
 			ASSERT_EQ(resv_queue_grants(&q, seen[e], generation),
 				  defined_grants(seen, count, e, generation));
 			for (other = 0; other < count; other++)
-				hindered |= (seen[other] & RESV_LOCK) == lock &&
-					    resv_hinders(&q, seen[other], seen[e]);
-			if (resv_state(seen[e]) == RESV_WAITING)
+				alone &= (seen[other] & RESV_LOCK) != lock ||
+					 !resv_ahead(seen[other], seen[e]);
+			/* Whom nobody is ahead of waits for nobody. */
+			if (alone && resv_state(seen[e]) == RESV_WAITING)
 				ASSERT_EQ(resv_queue_grants(&q, seen[e], generation),
-					  !hindered && !resv_before(generation & RESV_TICKET_MASK,
-								    resv_ticket(seen[e])));
+					  !resv_before(generation & RESV_TICKET_MASK,
+						       resv_ticket(seen[e])));
 		}
 	}
 }

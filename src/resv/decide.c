@@ -42,8 +42,7 @@ bool resv_queue_grants(const struct resv_queue *q, uint64_t entry, uint32_t gene
 	return !q->has_writer || !resv_before(q->first_writer, ticket);
 }
 
-bool resv_hinders(const struct resv_queue *q, uint64_t other, uint64_t entry)
+bool resv_ahead(uint64_t other, uint64_t entry)
 {
-	return resv_in_queue(other) && resv_before(resv_ticket(other), resv_ticket(entry)) &&
-	       (resv_is_write(other) || resv_is_write(entry) || q->torn);
+	return resv_in_queue(other) && resv_before(resv_ticket(other), resv_ticket(entry));
 }

@@ -26,7 +26,10 @@ void resv_queue_read(struct resv_queue *q, const uint64_t *seen, uint32_t count,
  */
 bool resv_queue_grants(const struct resv_queue *q, uint64_t entry, uint32_t generation);
 
-/* Does @other, when granted or granted before, keep @entry waiting? */
-bool resv_hinders(const struct resv_queue *q, uint64_t other, uint64_t entry);
+/*
+ * Is @other ahead of @entry in the queue? Then it may keep it waiting, be it through others: a
+ * reader does not wait for a reader, but for the writer between them.
+ */
+bool resv_ahead(uint64_t other, uint64_t entry);
 
 #endif

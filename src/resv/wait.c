@@ -108,7 +108,7 @@ static bool clear_blockers(struct resv_waiter *w, const struct resv_sweep *s, ui
 
 	for (e = 0; e < s->count; e++)
 		if (e != w->hold->entry && (s->seen[e] & RESV_LOCK) == w->hold->lock &&
-		    resv_hinders(&s->queue, s->seen[e], own) && clear(w, e, s->seen[e], now, deep))
+		    resv_ahead(s->seen[e], own) && clear(w, e, s->seen[e], now, deep))
 			cleared = true;
 	return cleared;
 }
