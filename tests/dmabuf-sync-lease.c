@@ -336,3 +336,41 @@ TEST(D5_a_chain_of_stopped_processes_is_cleared_by_who_waits_behind_it)
 	dmabuf_sync_fini(mine);
 	dma_buf_put(dmabuf);
 }
+
+TEST(D5_the_range_outlives_a_lost_hold)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R), *late;
+	struct dma_buf_access_info torn[4];
+	struct remote r;
+	int i;
+
+	remote_start(&r, "ranger");
+	remote_ask(&r,
+		   (struct order){
+			   .kind = ORDER_ADD, .type = DMA_BUF_ACCESS_W, .start = 128, .len = 64 });
+	ASSERT_OK(dma_buf_send(r.peer.socket, dmabuf, 20000));
+	ASSERT_OK(remote_answer(&r).ret);
+	lease(&r, 1);
+	ASSERT_OK(remote_lock(&r, 0));
+	for (i = 1; i <= 3; i++) {
+		/* It has the buffer, and loses it; then it notices, and takes it again. */
+		ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20000), EOWNERDEAD);
+		ASSERT_EQ(dmabuf_sync_get_torn(mine, dmabuf, torn, 4), i);
+		ASSERT_EQ(torn[i - 1].start, 128);
+		ASSERT_EQ(torn[i - 1].length, 64);
+		ASSERT_STR_EQ(torn[i - 1].label, "ranger");
+		ASSERT_OK(dmabuf_sync_unlock(mine));
+		ASSERT_EQ(remote_unlock(&r), -ETIMEDOUT);
+		ASSERT_EQ(remote_lock(&r, 0), -EOWNERDEAD);
+	}
+	remote_kill(&r);
+	late = sync_of("late", dmabuf, DMA_BUF_ACCESS_W);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(late, 20000), EOWNERDEAD);
+	ASSERT_EQ(dmabuf_sync_get_torn(late, dmabuf, torn, 2), 4);
+	ASSERT_OK(dmabuf_sync_repaired(late, dmabuf));
+	ASSERT_EQ(dmabuf_sync_get_torn(late, dmabuf, torn, 4), 0);
+	dmabuf_sync_fini(late);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}

@@ -66,7 +66,7 @@ static int find_entry(struct resv_hold *h)
 		atomic_store(&entry->context, 0);
 		atomic_store(&entry->acquiring, 0);
 		atomic_store(&entry->holds, 0);
-		resv_describe(h, 0, c->size);
+		resv_describe(h, h->start, h->length);
 		return 0;
 	}
 	return dmabuf_fail(ENOSPC,
@@ -91,6 +91,7 @@ int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char 
 	h->control = &b->control;
 	h->lock = lock;
 	h->state = resv_state_line(h->control, lock);
+	h->length = h->control->size;
 	if (!h->lease_ms)
 		h->lease_ms = RESV_LEASE_DEFAULT_MS;
 	text_copy(h->label, sizeof(h->label), label);
@@ -124,6 +125,8 @@ void resv_set_lease(struct resv_hold *h, uint32_t lease_ms)
 
 void resv_describe(struct resv_hold *h, uint64_t start, uint64_t length)
 {
+	h->start = start;
+	h->length = length;
 	atomic_store_explicit(&h->shared->start, start, memory_order_relaxed);
 	atomic_store_explicit(&h->shared->length, length, memory_order_relaxed);
 }

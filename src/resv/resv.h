@@ -49,6 +49,7 @@ struct resv_hold {
 	uint64_t token_until;
 	bool holding; /* its group has others, which wait while it does */
 	uint32_t lease_ms;
+	uint64_t start, length; /* what it is about, for whoever is told of torn content */
 	uint64_t lock; /* RESV_LOCK for the object's lock, else 0 */
 	struct buffer *buffer;
 	struct control *control;
