@@ -374,3 +374,65 @@ TEST(D5_the_range_outlives_a_lost_hold)
 	dmabuf_sync_fini(mine);
 	dma_buf_put(dmabuf);
 }
+
+TEST(D5_short_waits_add_up_to_a_lease)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+	int ret = 0, i;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, 100);
+	for (i = 0; i < 1000; i++) {
+		ret = dmabuf_sync_lock_timeout(mine, 10);
+		if (ret != -ETIMEDOUT)
+			break;
+	}
+	ASSERT_EQ(ret, -EOWNERDEAD);
+	ASSERT(i >= 2);
+	remote_kill(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+/* Who comes when the group is granted its first member looks at it before it says what it is. */
+TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_that, 60)
+{
+	struct dmabuf_sync *sync[2];
+	struct dma_buf *dmabuf[2];
+	struct remote group, waiter, clock;
+	int i;
+
+	ordered_buffers(dmabuf);
+	for (i = 0; i < 2; i++) {
+		sync[i] = sync_of("first", dmabuf[i], DMA_BUF_ACCESS_W);
+		ASSERT_OK(dmabuf_sync_lock(sync[i]));
+	}
+	remote_with(&group, "group", dmabuf[0], DMA_BUF_ACCESS_R);
+	remote_add(&group, dmabuf[1], DMA_BUF_ACCESS_R);
+	lease(&group, 1500);
+	remote_queue(&group, dmabuf[0], 1);
+	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
+	remote_queue(&waiter, dmabuf[0], 2);
+	remote_with(&clock, "clock", dmabuf[1], DMA_BUF_ACCESS_W);
+	remote_stop(&group);
+	ASSERT_OK(dmabuf_sync_unlock(sync[0]));
+	until_accesses(dmabuf[0], DMA_BUF_ACCESS_HELD, 1);
+	/* Some of the waiter's looks. */
+	ASSERT_EQ(remote_lock(&clock, 100), -ETIMEDOUT);
+	remote_go_on(&group);
+	ASSERT_EQ(remote_lock(&clock, 1600), -ETIMEDOUT);
+	ASSERT_OK(dmabuf_sync_unlock(sync[1]));
+	ASSERT_OK(remote_answer(&group).ret);
+	ASSERT_EQ(remote_lock(&clock, 200), -ETIMEDOUT);
+	ASSERT_EQ(remote_do(&group, (struct order){ .kind = ORDER_IS_LOCKED }), 1);
+	ASSERT_OK(remote_unlock(&group));
+	ASSERT_OK(remote_answer(&waiter).ret);
+	remote_end(&clock);
+	remote_end(&waiter);
+	remote_end(&group);
+	for (i = 0; i < 2; i++) {
+		dmabuf_sync_fini(sync[i]);
+		dma_buf_put(dmabuf[i]);
+	}
+}

@@ -31,6 +31,14 @@
 #define RESV_LEASE_MIN_MS 1
 #define RESV_LEASE_MAX_MS 600000
 
+/* A hold of somebody else, when it keeps us waiting. */
+struct resv_seen {
+	uint64_t word; /* of its entry */
+	uint64_t since;
+	bool acquiring; /* its group is not complete */
+	bool complete;	/* it is, and was not before */
+};
+
 /* One access: what a lock touches each time comes first, in one cache line. */
 struct resv_hold {
 	struct shm_resv_state *state;  /* the line of the word that it is about */
@@ -47,10 +55,11 @@ struct resv_hold {
 	bool told;     /* granted, and the content is torn */
 	/* from here on for the slow path */
 	uint64_t token_until;
-	bool holding; /* its group has others, which wait while it does */
+	bool holding;		  /* its group has others, which wait while it does */
+	struct resv_seen blocker; /* of our latest wait: short ones add up */
 	uint32_t lease_ms;
 	uint64_t start, length; /* what it is about, for whoever is told of torn content */
-	uint64_t lock; /* RESV_LOCK for the object's lock, else 0 */
+	uint64_t lock;		/* RESV_LOCK for the object's lock, else 0 */
 	struct buffer *buffer;
 	struct control *control;
 	struct dmabuf_list link; /* all of this process */
@@ -73,11 +82,7 @@ struct resv_waiter {
 	uint64_t next_look;
 	uint32_t looks;
 	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */
-	struct resv_seen {
-		uint64_t word;
-		uint64_t since;
-		bool acquiring;
-	} seen[SHM_RESV_ENTRIES];
+	struct resv_seen seen[SHM_RESV_ENTRIES];
 };
 
 /* Lines, by what they are. */

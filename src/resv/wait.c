@@ -61,11 +61,21 @@ static uint64_t expiry(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_
 {
 	const struct shm_resv_entry *entry = resv_entry_line(w->hold->control, e);
 	bool acquiring = atomic_load(&entry->acquiring);
-	struct resv_seen *known = &w->seen[e];
+	struct resv_seen *known = &w->seen[e], *before = &w->hold->blocker;
 
-	/* The lease runs from the grant of a group's last member. */
-	if (known->word != seen || (known->acquiring && !acquiring))
-		*known = (struct resv_seen){ seen, now, acquiring };
+	/* What an earlier wait saw of this very hold counts too. */
+	if (known->word != seen && before->word == seen)
+		*known = *before;
+	if (known->word != seen)
+		*known = (struct resv_seen){ .word = seen, .since = now };
+	/* The lease runs from the grant of a group's last member, which comes once. */
+	acquiring = acquiring && !known->complete;
+	if (known->acquiring && !acquiring) {
+		known->since = now;
+		known->complete = true;
+	}
+	known->acquiring = acquiring;
+	*before = *known;
 	return known->since + lease_ns(w->hold->control, entry, acquiring);
 }
 
