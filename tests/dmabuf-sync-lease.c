@@ -168,19 +168,6 @@ TEST(D5_the_exporter_bounds_leases_and_nobody_else)
 	dma_buf_put(dmabuf);
 }
 
-/* Two buffers in the order in which groups take them. */
-static void ordered_buffers(struct dma_buf *dmabuf[2])
-{
-	dmabuf[0] = buffer_new("low");
-	dmabuf[1] = buffer_new("high");
-	if (peer_info(dmabuf[0]).inode > peer_info(dmabuf[1]).inode) {
-		struct dma_buf *swap = dmabuf[0];
-
-		dmabuf[0] = dmabuf[1];
-		dmabuf[1] = swap;
-	}
-}
-
 TEST(D5_a_groups_lease_runs_from_its_last_grant)
 {
 	struct dmabuf_sync *high;

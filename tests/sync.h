@@ -309,6 +309,19 @@ __attribute__((unused)) static struct dma_buf *buffer_new(const char *name)
 	return dmabuf;
 }
 
+/* Two buffers in the order in which groups take them. */
+__attribute__((unused)) static void ordered_buffers(struct dma_buf *dmabuf[2])
+{
+	dmabuf[0] = buffer_new("low");
+	dmabuf[1] = buffer_new("high");
+	if (peer_info(dmabuf[0]).inode > peer_info(dmabuf[1]).inode) {
+		struct dma_buf *swap = dmabuf[0];
+
+		dmabuf[0] = dmabuf[1];
+		dmabuf[1] = swap;
+	}
+}
+
 /* A sync object with one buffer; @type 0: with none. */
 __attribute__((unused)) static struct dmabuf_sync *sync_of(const char *name, struct dma_buf *dmabuf,
 							   unsigned int type)
