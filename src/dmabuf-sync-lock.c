@@ -69,6 +69,15 @@ static int still_held(struct sync_member **members, unsigned int count)
 	return 0;
 }
 
+/* Whoever asked gets none of it, and so answers for no torn content. */
+static void forget_torn(struct sync_member **members, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		members[i]->hold.told = false;
+}
+
 /* From member @at on, which could not be had at once. 0, -EOWNERDEAD, or nothing is held. */
 static int lock_rest(struct sync_member **members, unsigned int count, unsigned int at,
 		     long timeout_ms, bool intr)
@@ -94,6 +103,7 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 		ret = still_held(members, count);
 	if (!ret)
 		return torn ? -EOWNERDEAD : 0;
+	forget_torn(members, at);
 	for (; at > 0; at--)
 		(void)resv_unlock(&members[at - 1]->hold);
 	return ret;
@@ -108,6 +118,7 @@ static int begin_members(struct sync_member **members, unsigned int count)
 		err = sync_is_tracked(members[i]) ? sync_coherency_begin(members[i]) : 0;
 		if (!err)
 			continue;
+		forget_torn(members, count);
 		(void)sync_unlock_members(members, count);
 		return err;
 	}

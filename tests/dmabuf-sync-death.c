@@ -598,3 +598,32 @@ TEST_TIMEOUT(D5_killed_at_any_point, 120)
 	dma_buf_put(dmabuf[0]);
 	dma_buf_put(dmabuf[1]);
 }
+
+TEST(D5_a_group_that_fails_answers_for_nothing)
+{
+	struct dmabuf_sync *group = sync_of("group", NULL, 0), *low;
+	struct dma_buf *dmabuf[2];
+	struct remote r;
+	int i;
+
+	ordered_buffers(dmabuf);
+	for (i = 0; i < 2; i++)
+		ASSERT_OK(dmabuf_sync_get(group, dmabuf[i], DMA_BUF_ACCESS_W));
+	low = sync_of("low", dmabuf[0], DMA_BUF_ACCESS_W);
+	die_with(dmabuf[0], "writer", DMA_BUF_ACCESS_W);
+	remote_with(&r, "other", dmabuf[1], DMA_BUF_ACCESS_R);
+	ASSERT_OK(remote_lock(&r, 0));
+	/* It had the torn one for a moment, and nobody was told. */
+	ASSERT_ERR(dmabuf_sync_lock_timeout(group, 50), ETIMEDOUT);
+	ASSERT_EQ(accesses_in(dmabuf[0], DMA_BUF_ACCESS_TORN), 1);
+	ASSERT_ERR(dmabuf_sync_trylock(group), EBUSY);
+	ASSERT_ERR(dmabuf_sync_lock(low), EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_unlock(low));
+	ASSERT_OK(dmabuf_sync_lock(low));
+	ASSERT_OK(dmabuf_sync_unlock(low));
+	remote_end(&r);
+	dmabuf_sync_fini(low);
+	dmabuf_sync_fini(group);
+	dma_buf_put(dmabuf[0]);
+	dma_buf_put(dmabuf[1]);
+}
