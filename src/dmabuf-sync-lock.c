@@ -312,7 +312,7 @@ DMABUF_PUBLIC int dmabuf_sync_repaired(struct dmabuf_sync *sync, struct dma_buf 
 	struct resv_hold *hold;
 	int err = find_held(sync, dmabuf, &hold);
 
-	if (!err && hold->told)
+	if (!err && hold->told && resv_held(hold))
 		resv_repaired(hold);
 	return err;
 }

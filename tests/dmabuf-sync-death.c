@@ -627,3 +627,47 @@ TEST(D5_a_group_that_fails_answers_for_nothing)
 	dma_buf_put(dmabuf[0]);
 	dma_buf_put(dmabuf[1]);
 }
+
+TEST(D5_a_reader_may_say_that_the_content_is_whole_and_lets_the_others_in)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct dma_buf_access_info torn;
+	struct remote r;
+
+	die_with(dmabuf, "writer", DMA_BUF_ACCESS_W);
+	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
+	remote_with(&r, "reader", dmabuf, DMA_BUF_ACCESS_R);
+	remote_queue(&r, dmabuf, 1);
+	/* It cannot look for itself. */
+	remote_stop(&r);
+	ASSERT_OK(dmabuf_sync_repaired(mine, dmabuf));
+	ASSERT_EQ(dmabuf_sync_get_torn(mine, dmabuf, &torn, 1), 0);
+	ASSERT_EQ(accesses_in(dmabuf, DMA_BUF_ACCESS_HELD), 2);
+	remote_go_on(&r);
+	ASSERT_OK(remote_answer(&r).ret);
+	ASSERT(dmabuf_sync_is_locked(mine));
+	ASSERT_OK(remote_unlock(&r));
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+TEST(D5_one_who_was_told_and_lost_it_since_repairs_nothing)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+
+	die_with(dmabuf, "writer", DMA_BUF_ACCESS_W);
+	ASSERT_OK(dmabuf_sync_set_lease(mine, 1));
+	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
+	remote_with(&r, "reader", dmabuf, DMA_BUF_ACCESS_R);
+	ASSERT_EQ(remote_lock(&r, 20000), -EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_repaired(mine, dmabuf));
+	ASSERT_EQ(remote_do(&r, (struct order){ .kind = ORDER_GET_TORN }), 1);
+	ASSERT_ERR(dmabuf_sync_unlock(mine), ETIMEDOUT);
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}

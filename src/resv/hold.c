@@ -223,11 +223,25 @@ int resv_granted(struct resv_hold *h)
 	return h->told ? -EOWNERDEAD : 0;
 }
 
+static void repair(struct resv_hold *h)
+{
+	uint32_t count = resv_used(h->control), e;
+
+	for (e = 0; e < count; e++) {
+		struct shm_resv_entry *entry = resv_entry_line(h->control, e);
+		uint64_t seen = resv_load(&entry->word);
+
+		if (!(seen & RESV_LOCK) && resv_is_torn(seen))
+			resv_change(&entry->word, seen, resv_answered(seen));
+	}
+	h->told = false;
+}
+
 /* Whoever wrote with the knowledge that the content was torn answers for it. */
 static void answer(struct resv_hold *h)
 {
 	if (h->told && (h->kind & RESV_WRITE))
-		resv_repaired(h);
+		repair(h);
 	h->told = false;
 }
 
@@ -354,14 +368,9 @@ bool resv_held(const struct resv_hold *h)
 
 void resv_repaired(struct resv_hold *h)
 {
-	uint32_t count = resv_used(h->control), e;
+	struct resv_sweep sweep;
 
-	for (e = 0; e < count; e++) {
-		struct shm_resv_entry *entry = resv_entry_line(h->control, e);
-		uint64_t seen = resv_load(&entry->word);
-
-		if (!(seen & RESV_LOCK) && resv_is_torn(seen))
-			resv_change(&entry->word, seen, resv_answered(seen));
-	}
-	h->told = false;
+	repair(h);
+	/* Readers share it again. */
+	resv_advance(h->control, h->lock, &sweep);
 }
