@@ -85,7 +85,7 @@ static bool clear(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now
 	struct resv_hold *h = w->hold;
 	uint64_t until;
 
-	if (resv_slot(seen) != h->buffer->client.slot)
+	if (resv_state(seen) != RESV_WAITING && resv_slot(seen) != h->buffer->client.slot)
 		w->slot = resv_slot(seen);
 	if (deep || life_ended(h->control, resv_slot(seen))) {
 		if (resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
