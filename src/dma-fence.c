@@ -128,6 +128,14 @@ static int signal_watched(struct dma_fence *fence, int64_t timestamp)
 	return 0;
 }
 
+/* Now, unless fence_decide() has given the time. */
+static int64_t time_of_end(struct dma_fence *fence)
+{
+	int64_t given = __atomic_load_n(&fence->timestamp, __ATOMIC_RELAXED);
+
+	return given ? given : (int64_t)clock_ns();
+}
+
 DMABUF_PUBLIC int dma_fence_signal(struct dma_fence *fence)
 {
 	int64_t now;
@@ -135,7 +143,7 @@ DMABUF_PUBLIC int dma_fence_signal(struct dma_fence *fence)
 
 	if (ret <= 0)
 		return ret;
-	now = (int64_t)clock_ns();
+	now = time_of_end(fence);
 	dma_fence_lock_lock(fence->lock);
 	ret = signal_watched(fence, now);
 	dma_fence_lock_unlock(fence->lock);
@@ -146,7 +154,7 @@ DMABUF_PUBLIC int dma_fence_signal_locked(struct dma_fence *fence)
 {
 	int ret = signal_unwatched(fence);
 
-	return ret <= 0 ? ret : signal_watched(fence, (int64_t)clock_ns());
+	return ret <= 0 ? ret : signal_watched(fence, time_of_end(fence));
 }
 
 DMABUF_PUBLIC int dma_fence_signal_timestamp_locked(struct dma_fence *fence, int64_t timestamp)
@@ -185,25 +193,68 @@ DMABUF_PUBLIC int64_t dma_fence_timestamp(struct dma_fence *fence)
 	return now;
 }
 
+/*
+ * false: too late. Whoever lets the fence time out says so in the flags first and changes the error
+ * then, so either that is seen here or the compare-and-swap fails.
+ */
+static bool error_store(struct dma_fence *fence, int error)
+{
+	int seen = __atomic_load_n(&fence->error, __ATOMIC_ACQUIRE);
+
+	do {
+		if (__atomic_load_n(&fence->flags, __ATOMIC_ACQUIRE) &
+		    (FENCE_SIGNALED | FENCE_TIMED_OUT))
+			return false;
+	} while (!__atomic_compare_exchange_n(&fence->error, &seen, error, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	return true;
+}
+
 DMABUF_PUBLIC int dma_fence_set_error(struct dma_fence *fence, int error)
 {
 	if (error >= 0 || error < -DMA_FENCE_MAX_ERRNO)
 		return dmabuf_fail(EINVAL, "a fence's error must be %d to -1, not %d",
 				   -DMA_FENCE_MAX_ERRNO, error);
-	if (dma_fence_test_signaled_flag(fence))
+	if (!error_store(fence, error))
 		return dmabuf_fail(EINVAL,
 				   "fence seq %" PRIu64 " is signalled, it is too late for error "
 				   "%d: set it before dma_fence_signal()",
 				   fence->seqno, error);
-	__atomic_store_n(&fence->error, error, __ATOMIC_RELAXED);
 	return 0;
+}
+
+void fence_decide(struct dma_fence *fence, int status, int64_t timestamp)
+{
+	int64_t none = 0;
+
+	if (status < 0)
+		error_store(fence, status);
+	__atomic_compare_exchange_n(&fence->timestamp, &none, timestamp, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+}
+
+bool fence_time_out(struct dma_fence *fence)
+{
+	bool ours = false;
+
+	if (dma_fence_is_signaled(fence))
+		return false;
+	dma_fence_lock_lock(fence->lock);
+	/* From here on nobody signals it without the lock, and no other error gets in. */
+	if (!(__atomic_fetch_or(&fence->flags, FENCE_WATCHED | FENCE_TIMED_OUT, __ATOMIC_ACQ_REL) &
+	      FENCE_SIGNALED)) {
+		__atomic_exchange_n(&fence->error, -ETIMEDOUT, __ATOMIC_ACQ_REL);
+		ours = !signal_watched(fence, (int64_t)clock_ns());
+	}
+	dma_fence_lock_unlock(fence->lock);
+	return ours;
 }
 
 DMABUF_PUBLIC int dma_fence_get_status_locked(struct dma_fence *fence)
 {
 	int error;
 
-	if (!dma_fence_test_signaled_flag(fence))
+	if (!dma_fence_is_signaled_locked(fence))
 		return 0;
 	error = __atomic_load_n(&fence->error, __ATOMIC_RELAXED);
 	return error ? error : 1;

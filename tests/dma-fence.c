@@ -221,9 +221,22 @@ TEST(E3_looking_signals_a_fence_whose_driver_says_it_is_done)
 	job = job_new();
 	job->done = true;
 	dma_fence_lock_lock(&job->lock);
-	ASSERT_EQ(dma_fence_get_status_locked(&job->base), 0);
+	ASSERT(!dma_fence_test_signaled_flag(&job->base));
 	ASSERT(dma_fence_is_signaled_locked(&job->base));
 	dma_fence_lock_unlock(&job->lock);
+	dma_fence_put(&job->base);
+}
+
+TEST(E3_the_status_asks_the_driver_with_the_lock_held_too)
+{
+	struct job *job = job_new();
+
+	dma_fence_lock_lock(job->base.lock);
+	ASSERT_EQ(dma_fence_get_status_locked(&job->base), 0);
+	job->done = true;
+	ASSERT_EQ(dma_fence_get_status_locked(&job->base), 1);
+	dma_fence_lock_unlock(job->base.lock);
+	ASSERT(dma_fence_test_signaled_flag(&job->base));
 	dma_fence_put(&job->base);
 }
 

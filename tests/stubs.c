@@ -212,6 +212,7 @@ TEST(A7_fences_are_stubs)
 	REFUSED(dma_fence_signal_timestamp_locked(&fence, 1));
 	ASSERT_EQ(dma_fence_timestamp(&fence), 0);
 	REFUSED(dma_fence_set_error(&fence, -EIO));
+	REFUSED(dma_fence_set_timeout(&fence, 1));
 	REFUSED(dma_fence_get_status(&fence));
 	REFUSED(dma_fence_get_status_locked(&fence));
 	REFUSED(dma_fence_add_callback(&fence, &cb, NULL));

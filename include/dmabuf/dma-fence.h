@@ -42,6 +42,9 @@ struct dma_fence_cb;
 /** DMA_FENCE_MAX_ERRNO - errors of fences are -DMA_FENCE_MAX_ERRNO to -1 */
 #define DMA_FENCE_MAX_ERRNO 4095
 
+/** DMA_FENCE_TIMEOUT_MAX - the longest time that a fence can be given, in milliseconds */
+#define DMA_FENCE_TIMEOUT_MAX 3600000
+
 /**
  * enum dma_fence_flag_bits - bit numbers in dma_fence.flags
  * @DMA_FENCE_FLAG_SIGNALED_BIT: it has been signalled; never cleared again
@@ -259,6 +262,24 @@ int64_t dma_fence_timestamp(struct dma_fence *fence);
 int dma_fence_set_error(struct dma_fence *fence, int error);
 
 /**
+ * dma_fence_set_timeout - have the fence end by then, whatever its owner does
+ * @fence: the fence; the caller has a reference and does not hold its lock
+ * @timeout: milliseconds from now, 0 to DMA_FENCE_TIMEOUT_MAX
+ *
+ * If it has not been signalled by then, a thread of the library signals it with -ETIMEDOUT; the
+ * owner's own signal is then one too many (-EINVAL), and it is the owner's business that work which
+ * still goes on does no harm. Several timeouts can be set, the earliest counts. Signalling is
+ * enabled, and the fence kept until it is signalled.
+ *
+ * Not the kernel's dma_fence_set_deadline() (6.4), which is a hint that somebody would like the
+ * work to be done by then, and ends nothing.
+ *
+ * Return: 0 (also if it is signalled already); -EINVAL; -ENOMEM, -EMFILE, -ENFILE, -EAGAIN (no
+ * thread). Never blocks. Thread-safe. Mission row E3.
+ */
+int dma_fence_set_timeout(struct dma_fence *fence, long timeout);
+
+/**
  * dma_fence_get_status - has it ended, and how
  * @fence: the fence; the caller does not hold its lock
  *
@@ -267,7 +288,7 @@ int dma_fence_set_error(struct dma_fence *fence, int error);
 int dma_fence_get_status(struct dma_fence *fence);
 
 /**
- * dma_fence_get_status_locked - the same with the fence's lock held; ops->signaled is not asked
+ * dma_fence_get_status_locked - the same with the fence's lock held
  * @fence: the fence
  *
  * Return: 0, 1 or the error.

@@ -73,6 +73,11 @@ static inline int dma_fence_set_error(struct dma_fence *fence, int error)
 	return -ENODEV;
 }
 
+static inline int dma_fence_set_timeout(struct dma_fence *fence, long timeout)
+{
+	return -ENODEV;
+}
+
 static inline int dma_fence_get_status(struct dma_fence *fence)
 {
 	return -ENODEV;
