@@ -40,6 +40,7 @@
 #include <dmabuf/pool.h>
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
+#include <dmabuf/sync-file.h>
 #include <dmabuf/ww-mutex.h>
 
 #endif

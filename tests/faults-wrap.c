@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -69,6 +70,14 @@ WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags), (fd, msg, 
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags), -1, ENOMEM)
 WRAP(int, poll, (struct pollfd * fds, nfds_t count, int ms), (fds, count, ms), -1, ENOMEM)
 WRAP_BOTH(ssize_t, pread, (int fd, void *to, size_t len, off_t at), (fd, to, len, at), -1, ENOMEM)
+WRAP(int, socketpair, (int domain, int type, int protocol, int *sv), (domain, type, protocol, sv),
+     -1, EMFILE)
+WRAP(int, bind, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length),
+     -1, ENOMEM)
+WRAP(int, epoll_create1, (int flags), (flags), -1, EMFILE)
+WRAP(int, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event), (epfd, op, fd, event),
+     -1, ENOSPC)
+WRAP(int, timerfd_create, (int clock, int flags), (clock, flags), -1, EMFILE)
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg);

@@ -324,6 +324,28 @@ TEST(A7_reservations_are_stubs)
 	ASSERT(!dma_resv_iter_is_restarted(&cursor));
 }
 
+TEST(A7_fences_with_descriptors_are_stubs)
+{
+	struct dmabuf_sync_file_options options = { .size = sizeof(options) };
+	struct dmabuf_sync_file_info info = { .size = sizeof(info), .status = 7 };
+	struct dma_fence fence = { .seqno = 1 };
+	const int fds[] = { 0, 1 };
+	unsigned int index = 7;
+	int status = 7;
+
+	REFUSED(dmabuf_sync_file_create(&fence, &options));
+	NOTHING(dmabuf_sync_file_get_fence(0));
+	REFUSED(dmabuf_sync_file_check(0));
+	REFUSED(dmabuf_sync_file_merge(0, 1, &options));
+	REFUSED(dmabuf_sync_file_get_info(0, &info));
+	REFUSED(dmabuf_sync_file_wait(0, 1, &status));
+	REFUSED(dmabuf_sync_file_wait_any(fds, 2, 1, &index));
+	REFUSED(dmabuf_sync_file_wait_all(fds, 2, 1));
+	ASSERT_EQ(info.status, 7);
+	ASSERT_EQ(status, 7);
+	ASSERT_EQ(index, 7);
+}
+
 static void log_fn(enum dmabuf_log_level level, const char *message, void *data)
 {
 	FAIL("a stub called the log: %s", message);

@@ -27,6 +27,7 @@
 #include <dmabuf/dma-fence.h>
 #include <dmabuf/dma-resv.h>
 #include <dmabuf/kernel-list.h>
+#include <dmabuf/sync-file.h>
 #include <dmabuf/ww-mutex.h>
 
 #ifdef __cplusplus
@@ -146,6 +147,7 @@ typedef struct dma_fence_lock spinlock_t;
 #define to_dma_fence_chain(fence) dma_fence_to_chain(fence)
 #define dma_fence_get_rcu(fence) dma_fence_get_unless_zero(fence)
 #define dma_resv_held(obj) dma_resv_is_locked(obj)
+#define sync_file_get_fence(fd) dmabuf_sync_file_get_fence(fd)
 
 static inline bool __dma_fence_is_later(uint64_t f1, uint64_t f2, const struct dma_fence_ops *ops)
 {
