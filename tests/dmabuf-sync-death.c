@@ -671,3 +671,45 @@ TEST(D5_one_who_was_told_and_lost_it_since_repairs_nothing)
 	dmabuf_sync_fini(mine);
 	dma_buf_put(dmabuf);
 }
+
+TEST(D5_one_who_only_tries_finds_the_dead_too)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	struct dmabuf_sync *blocked = sync_of("blocked", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote holder, waiter;
+
+	/* By the fast path. */
+	die_with(dmabuf, "writer", DMA_BUF_ACCESS_W);
+	ASSERT_ERR(dmabuf_sync_trylock(mine), EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	die_with(dmabuf, "reader", DMA_BUF_ACCESS_R);
+	ASSERT_OK(dmabuf_sync_trylock(mine));
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	die_with(dmabuf, "writer", DMA_BUF_ACCESS_W);
+	ASSERT_ERR(dmabuf_sync_single_lock(dmabuf, DMA_BUF_ACCESS_R, false), EOWNERDEAD);
+	ASSERT_OK(dmabuf_sync_single_unlock(dmabuf));
+
+	/* In the queue. */
+	ASSERT_ERR(dmabuf_sync_trylock(mine), EOWNERDEAD);
+	remote_with(&holder, "holder", dmabuf, DMA_BUF_ACCESS_R);
+	remote_with(&waiter, "waiter", dmabuf, DMA_BUF_ACCESS_W);
+	remote_queue(&holder, dmabuf, 1);
+	remote_queue(&waiter, dmabuf, 2);
+	ASSERT_OK(dmabuf_sync_unlock(mine));
+	ASSERT_OK(remote_answer(&holder).ret);
+	ASSERT_ERR(dmabuf_sync_trylock(blocked), EBUSY);
+	remote_kill(&holder);
+	remote_kill(&waiter);
+	{
+		int ret = dmabuf_sync_trylock(blocked);
+
+		/* The waiter may have been granted before it died. */
+		ASSERT(ret == 0 || ret == -EOWNERDEAD);
+	}
+	/* The living are in the way still. */
+	ASSERT_ERR(dmabuf_sync_trylock(mine), EBUSY);
+	dmabuf_sync_fini(blocked);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}

@@ -173,6 +173,16 @@ static int try_queue(struct resv_hold *h)
 	return resv_withdraw(h) ? resv_granted(h) : -EBUSY;
 }
 
+static int lock_now(struct resv_hold *h)
+{
+	int ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
+
+	/* Perhaps nobody ever waits: those who died with it are found here too. */
+	if (ret == -EBUSY && resv_clear_dead(h))
+		ret = resv_take_word(h, h->kind) ? 0 : try_queue(h);
+	return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
+}
+
 static int wait_in_queue(struct resv_hold *h, uint64_t deadline, bool intr)
 {
 	struct resv_waiter w;
@@ -195,10 +205,8 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 		resv_token_take(h, deadline);
 	if (resv_take_word(h, kind))
 		return 0;
-	if (!deadline) {
-		ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
-		return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
-	}
+	if (!deadline)
+		return lock_now(h);
 	ret = resv_check_order(h);
 	if (ret)
 		return ret;
@@ -322,13 +330,14 @@ static int leave_queue(struct resv_hold *h)
 bool resv_withdraw(struct resv_hold *h)
 {
 	struct resv_sweep sweep;
+	uint32_t turns = 0;
 	uint64_t entry;
 
 	do {
 		entry = resv_load(&h->shared->word);
 		if (resv_state(entry) == RESV_GRANTED)
 			return true;
-		if (resv_state(entry) != RESV_WAITING) {
+		if (resv_state(entry) != RESV_WAITING || turns++ > RESV_TURNS) {
 			leave_queue(h);
 			return false;
 		}

@@ -223,6 +223,9 @@ void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadl
  */
 int resv_look(struct resv_waiter *w);
 
+/* Take those who died out of the way of a trylock. True: there was one. */
+bool resv_clear_dead(const struct resv_hold *h);
+
 /* Sleep on the entry's word until then. 0, or -EINTR. */
 int resv_sleep(struct resv_waiter *w);
 

@@ -123,6 +123,36 @@ static bool clear_blockers(struct resv_waiter *w, const struct resv_sweep *s, ui
 	return cleared;
 }
 
+bool resv_clear_dead(const struct resv_hold *h)
+{
+	const struct control *c = h->control;
+	uint32_t count = resv_used(c), e;
+	bool cleared = false;
+
+	for (e = 0; e < count; e++) {
+		_Atomic(uint64_t) *place = &resv_entry_line(c, e)->word;
+		uint64_t word = resv_load(&h->state->word), seen = resv_load(place);
+
+		if (e == h->entry || (seen & RESV_LOCK) != h->lock ||
+		    !(resv_in_queue(seen) ||
+		      (resv_state(seen) == RESV_ARMED && resv_word_names(word, e))) ||
+		    !resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
+			continue;
+		if (resv_state(seen) == RESV_ARMED) {
+			/* resv_freeze(): then the entry says what it was. */
+			atomic_fetch_or(&h->state->word, RESV_QUEUED);
+			resv_settle(c, h->lock);
+			seen = resv_load(place);
+		}
+		/* What was read before it was found dead is what it left. */
+		if (resv_in_queue(seen) &&
+		    resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE) &&
+		    resv_recover(c, e, seen))
+			cleared = true;
+	}
+	return cleared;
+}
+
 static uint32_t pause_ms(const struct resv_waiter *w, uint64_t now)
 {
 	uint64_t ms = (now - w->began) / 8000000u;
