@@ -109,8 +109,8 @@ DMABUF_PUBLIC int dmabuf_sync_single_unlock(struct dma_buf *dmabuf)
 	return ret;
 }
 
-/* Which access this thread has locked the buffer for, or 0. */
-static unsigned int locked_for(const struct dma_buf *dmabuf)
+/* Which access this thread has locked the buffer for, or 0. @held: it has it still. */
+static unsigned int locked_for(const struct dma_buf *dmabuf, bool *held)
 {
 	struct single *s;
 	unsigned int type;
@@ -118,18 +118,20 @@ static unsigned int locked_for(const struct dma_buf *dmabuf)
 	registry_lock();
 	s = find(dmabuf, false);
 	type = s ? s->member->type : 0;
+	*held = s && resv_held(&s->member->hold);
 	registry_unlock();
 	return type;
 }
 
 static int flock_handle(struct dma_buf *dmabuf, int operation, long timeout_ms)
 {
-	unsigned int has = locked_for(dmabuf);
 	unsigned int type = operation == LOCK_EX ? DMA_BUF_ACCESS_W : DMA_BUF_ACCESS_R;
+	bool held;
+	unsigned int has = locked_for(dmabuf, &held);
 
 	if (operation == LOCK_UN)
 		return has ? dmabuf_sync_single_unlock(dmabuf) : 0;
-	if (has == type)
+	if (has == type && held)
 		return 0;
 	/* flock(2) too gives back and takes anew; a hold that was lost meanwhile is no error here.
 	 */
@@ -158,6 +160,8 @@ DMABUF_PUBLIC int dma_buf_flock_timeout(int fd, int operation, long timeout_ms)
 
 DMABUF_PUBLIC int dma_buf_flock(int fd, int operation)
 {
-	return dma_buf_flock_timeout(fd, operation & ~LOCK_NB,
-				     operation & LOCK_NB ? 0 : DMABUF_SYNC_TIMEOUT_MS);
+	int ret = dma_buf_flock_timeout(fd, operation & ~LOCK_NB,
+					operation & LOCK_NB ? 0 : DMABUF_SYNC_TIMEOUT_MS);
+
+	return ret == -EBUSY ? -EWOULDBLOCK : ret;
 }
