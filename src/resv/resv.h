@@ -82,6 +82,7 @@ struct resv_waiter {
 	uint64_t next_look;
 	uint32_t looks;
 	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */
+	bool intr;     /* handlers are to be heard of, with SA_RESTART too */
 	struct resv_seen seen[SHM_RESV_ENTRIES];
 };
 

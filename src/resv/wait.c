@@ -207,8 +207,11 @@ int resv_sleep(struct resv_waiter *w)
 		return 0;
 	if (!(entry & RESV_ASLEEP) && !resv_change(&shared->word, entry, entry | RESV_ASLEEP))
 		return 0;
-	ret = life_wait(w->hold->control, w->slot, resv_futex(shared),
-			(uint32_t)(entry | RESV_ASLEEP), until);
+	/* futex_waitv(2) goes on after a handler with SA_RESTART, a futex with a deadline ends. */
+	ret = -EAGAIN;
+	if (!w->intr)
+		ret = life_wait(w->hold->control, w->slot, resv_futex(shared),
+				(uint32_t)(entry | RESV_ASLEEP), until);
 	/* Known to end: there is nothing to hear of any more. */
 	if (ret == -EAGAIN && resv_load(&shared->word) == (entry | RESV_ASLEEP))
 		ret = shm_futex_wait(resv_futex(shared), (uint32_t)(entry | RESV_ASLEEP), until);
@@ -243,6 +246,7 @@ int resv_wait(struct resv_waiter *w, bool intr)
 	bool interrupted = false;
 	int ret;
 
+	w->intr = intr;
 	for (;;) {
 		ret = resv_look(w);
 		if (ret != -EAGAIN)
