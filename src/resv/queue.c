@@ -69,7 +69,8 @@ uint64_t resv_settle(const struct control *c, uint64_t lock)
 	for (turns = 0; resv_word_queued(word) && turns < RESV_TURNS; turns++) {
 		if (settle_entries(c, state, word))
 			resv_change(state, word,
-				    resv_word(RESV_SLOW, resv_word_generation(word), 0));
+				    resv_word(RESV_SLOW, resv_word_generation(word),
+					      RESV_NOBODY));
 		word = resv_load(state);
 	}
 	return word;

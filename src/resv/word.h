@@ -27,6 +27,8 @@ enum resv_mode {
 #define RESV_QUEUED 4ull
 #define RESV_GENERATION_BITS 28
 #define RESV_GENERATION_MASK ((1u << RESV_GENERATION_BITS) - 1)
+/* `who` of a word in SLOW that nobody is about to join: no entry has that index. */
+#define RESV_NOBODY UINT32_MAX
 /* Readers on the fast path: one bit each; further ones queue. */
 #define RESV_FAST_READERS 32
 
