@@ -33,6 +33,7 @@
 #include <dmabuf/dma-fence-unwrap.h>
 #include <dmabuf/dma-fence.h>
 #include <dmabuf/dma-resv.h>
+#include <dmabuf/dmabuf-sync-async.h>
 #include <dmabuf/dmabuf-sync.h>
 #include <dmabuf/error.h>
 #include <dmabuf/info.h>

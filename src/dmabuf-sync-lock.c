@@ -7,16 +7,12 @@
 #include <string.h>
 
 #include "clock.h"
+#include "dmabuf-sync-async.h"
 #include "dmabuf-sync.h"
 #include "error.h"
 #include "export.h"
 #include "process.h"
 #include "resv/fast.h"
-
-static void take_note(struct resv_hold *h, uintptr_t thread)
-{
-	atomic_store_explicit(&h->thread, thread, memory_order_relaxed);
-}
 
 static int unlock_member(struct sync_member *m)
 {
@@ -41,10 +37,9 @@ int sync_unlock_members(struct sync_member **members, unsigned int count)
 	return ret;
 }
 
-/* Those before @count wait, through us, for the one at @count: their leases have not begun. */
-static void say_acquiring(struct sync_member **members, unsigned int count, bool acquiring)
+void sync_say_acquiring(struct sync_member **members, unsigned int count, bool acquiring,
+			uint64_t inode)
 {
-	uint64_t inode = acquiring ? members[count]->hold.buffer->key.inode : 0;
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
@@ -55,8 +50,7 @@ static void say_acquiring(struct sync_member **members, unsigned int count, bool
 	}
 }
 
-/* Was one of them lost while we waited for the others? */
-static int still_held(struct sync_member **members, unsigned int count)
+int sync_still_held(struct sync_member **members, unsigned int count)
 {
 	unsigned int i;
 
@@ -69,15 +63,6 @@ static int still_held(struct sync_member **members, unsigned int count)
 	return 0;
 }
 
-/* Whoever asked gets none of it, and so answers for no torn content. */
-static void forget_torn(struct sync_member **members, unsigned int count)
-{
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		members[i]->hold.told = false;
-}
-
 /* From member @at on, which could not be had at once. 0, -EOWNERDEAD, or nothing is held. */
 static int lock_rest(struct sync_member **members, unsigned int count, unsigned int at,
 		     long timeout_ms, bool intr)
@@ -88,28 +73,35 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 
 	for (; at < count; at++) {
 		if (deadline)
-			say_acquiring(members, at, true);
+			sync_say_acquiring(members, at, true, members[at]->hold.buffer->key.inode);
 		members[at]->hold.holding = at > 0;
 		ret = resv_lock(&members[at]->hold, members[at]->hold.kind, deadline, intr);
 		if (ret == -EOWNERDEAD)
 			torn = true;
 		else if (ret)
 			break;
-		take_note(&members[at]->hold, resv_self());
+		sync_note(members[at], resv_self());
 	}
 	if (deadline)
-		say_acquiring(members, at < count ? at : count, false);
+		sync_say_acquiring(members, at < count ? at : count, false, 0);
 	if (at == count)
-		ret = still_held(members, count);
+		ret = sync_still_held(members, count);
 	if (!ret)
 		return torn ? -EOWNERDEAD : 0;
-	forget_torn(members, at);
-	for (; at > 0; at--)
-		(void)resv_unlock(&members[at - 1]->hold);
+	sync_return_members(members, at);
 	return ret;
 }
 
-static int begin_members(struct sync_member **members, unsigned int count)
+void sync_return_members(struct sync_member **members, unsigned int count)
+{
+	for (; count > 0; count--) {
+		/* Who does not write does not answer for the content. */
+		members[count - 1]->hold.told = false;
+		(void)resv_unlock(&members[count - 1]->hold);
+	}
+}
+
+int sync_begin_members(struct sync_member **members, unsigned int count)
 {
 	unsigned int i;
 	int err;
@@ -118,8 +110,10 @@ static int begin_members(struct sync_member **members, unsigned int count)
 		err = sync_is_tracked(members[i]) ? sync_coherency_begin(members[i]) : 0;
 		if (!err)
 			continue;
-		forget_torn(members, count);
-		(void)sync_unlock_members(members, count);
+		for (; i > 0; i--)
+			if (members[i - 1]->begun)
+				(void)sync_coherency_end(members[i - 1]);
+		sync_return_members(members, count);
 		return err;
 	}
 	return 0;
@@ -133,7 +127,7 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 	int ret = 0, err;
 
 	for (i = 0; i < count && resv_take(&members[i]->hold, members[i]->hold.kind); i++) {
-		take_note(&members[i]->hold, thread);
+		sync_note(members[i], thread);
 		tracked |= sync_is_tracked(members[i]);
 	}
 	if (i < count) {
@@ -142,11 +136,11 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 	}
 	if ((ret && ret != -EOWNERDEAD) || !tracked)
 		return ret;
-	err = begin_members(members, count);
+	err = sync_begin_members(members, count);
 	return err ? err : ret;
 }
 
-static int check_lock(const struct dmabuf_sync *sync, long timeout_ms)
+int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms)
 {
 	int err = sync_check(sync);
 
@@ -161,8 +155,10 @@ static int check_lock(const struct dmabuf_sync *sync, long timeout_ms)
 				   sync->name);
 	if (sync->status == SYNC_LOCKED)
 		return dmabuf_fail(EINVAL, "sync object \"%s\" is locked already", sync->name);
-	if (sync->status == SYNC_LOCKING)
-		return dmabuf_fail(EBUSY, "sync object \"%s\" waits for its lock already",
+	if (sync_is_locking(sync))
+		return dmabuf_fail(EBUSY,
+				   "sync object \"%s\" waits for its lock already: "
+				   "dmabuf_sync_lock_finish() takes it over",
 				   sync->name);
 	return 0;
 }
@@ -185,7 +181,7 @@ static inline bool take_one(struct dmabuf_sync *sync)
 	h = &sync->members[0]->hold;
 	if (sync_is_tracked(sync->members[0]) || !resv_take(h, h->kind))
 		return false;
-	take_note(h, resv_self());
+	sync_note(sync->members[0], resv_self());
 	sync->status = SYNC_LOCKED;
 	return true;
 }
@@ -203,8 +199,9 @@ static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout
 {
 	int ret;
 
-	if (!may_lock(sync) || timeout_ms < 0)
-		return check_lock(sync, timeout_ms);
+	ret = may_lock(sync) && timeout_ms >= 0 ? 0 : sync_check_lock(sync, timeout_ms);
+	if (ret)
+		return ret;
 	ret = sync_lock_members(sync->members, sync->count, timeout_ms, intr);
 	if (!ret || ret == -EOWNERDEAD)
 		sync->status = SYNC_LOCKED;
@@ -233,7 +230,7 @@ DMABUF_PUBLIC int dmabuf_sync_trylock(struct dmabuf_sync *sync)
 	return lock(sync, 0, false);
 }
 
-static int check_locked(const struct dmabuf_sync *sync)
+int sync_check_locked(const struct dmabuf_sync *sync)
 {
 	int err = sync_check(sync);
 
@@ -259,7 +256,7 @@ static __attribute__((noinline)) int unlock(struct dmabuf_sync *sync)
 DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
 {
 	if (!sync || sync->status != SYNC_LOCKED || !process_is(sync->cookie))
-		return check_locked(sync);
+		return sync_check_locked(sync);
 	return put_one(sync) ? 0 : unlock(sync);
 }
 
@@ -279,7 +276,10 @@ static int find_held(const struct dmabuf_sync *sync, const struct dma_buf *dmabu
 		     struct resv_hold **hold)
 {
 	unsigned int i;
-	int err = check_locked(sync);
+	int err;
+
+	*hold = NULL;
+	err = sync_check_locked(sync);
 
 	if (err)
 		return err;

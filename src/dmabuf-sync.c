@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "dmabuf-sync-async.h"
 #include "error.h"
 #include "export.h"
 #include "process.h"
@@ -60,6 +62,8 @@ DMABUF_PUBLIC struct dmabuf_sync *dmabuf_sync_init(void *priv, const char *name)
 	sync->cookie = cookie;
 	sync->priv = priv;
 	sync->lease_ms = DMABUF_SYNC_LEASE_MS;
+	sync->fd = -1;
+	sync->claim_ms = DMABUF_SYNC_CLAIM_MS;
 	text_copy(sync->name, sizeof(sync->name), name ? name : program_invocation_short_name);
 	return sync;
 }
@@ -68,7 +72,11 @@ DMABUF_PUBLIC void dmabuf_sync_fini(struct dmabuf_sync *sync)
 {
 	if (!sync)
 		return;
+	sync_attempt_end(sync);
+	sync_releases_drop(sync);
 	dmabuf_sync_put_all(sync);
+	if (sync->fd >= 0)
+		close(sync->fd);
 	free(sync->members);
 	free(sync);
 }
@@ -135,7 +143,7 @@ static int check_get(struct dmabuf_sync *sync, const struct dma_buf *dmabuf, uns
 
 	if (err)
 		return err;
-	if (sync->status != SYNC_UNLOCKED)
+	if (sync_is_locking(sync) || sync->status != SYNC_UNLOCKED)
 		return dmabuf_fail(EBUSY,
 				   "sync object \"%s\" is locked or waits: unlock it before "
 				   "buffers are added",
@@ -221,6 +229,8 @@ DMABUF_PUBLIC void dmabuf_sync_put(struct dmabuf_sync *sync, struct dma_buf *dma
 		;
 	if (at == sync->count)
 		return;
+	sync_attempt_end(sync);
+	sync_releases_drop(sync);
 	give_back(sync, at);
 	m = sync->members[at];
 	memmove(&sync->members[at], &sync->members[at + 1],
@@ -247,7 +257,7 @@ DMABUF_PUBLIC int dmabuf_sync_set_lease(struct dmabuf_sync *sync, unsigned int l
 	if (lease_ms < 1 || lease_ms > DMABUF_SYNC_LEASE_MAX_MS)
 		return dmabuf_fail(EINVAL, "a lease of %u ms: 1 to %u are possible", lease_ms,
 				   DMABUF_SYNC_LEASE_MAX_MS);
-	if (sync->status != SYNC_UNLOCKED)
+	if (sync_is_locking(sync) || sync->status != SYNC_UNLOCKED)
 		return dmabuf_fail(EBUSY, "sync object \"%s\" is locked or waits: its lease runs",
 				   sync->name);
 	sync->lease_ms = lease_ms;

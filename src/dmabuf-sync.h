@@ -22,6 +22,9 @@ struct sync_member {
 	bool begun; /* coherency knows of the access */
 };
 
+struct sync_attempt;
+struct sync_release;
+
 struct dmabuf_sync {
 	uint64_t cookie; /* of the process that it belongs to */
 	void *priv;
@@ -31,6 +34,13 @@ struct dmabuf_sync {
 	uint32_t lease_ms;
 	struct sync_member **members; /* ascending by what fstat says of the buffer */
 	char name[DMABUF_SYNC_NAME_LEN];
+	/* From here on for asynchronous locks and unlocks. */
+	struct sync_attempt *attempt;  /* not NULL while LOCKING; of a job: until the next one */
+	struct sync_release *releases; /* holds that fences give back, see dmabuf-sync-release.c */
+	int fd;			       /* says that an attempt has ended; -1: was never asked for */
+	uint32_t claim_ms;
+	uint64_t fence_context; /* of the attempts' fences; 0: there was none */
+	uint64_t fence_seqno;
 };
 
 /* 0; -EFAULT for NULL; -ECHILD with words in a forked child. */
@@ -49,6 +59,34 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 
 /* Give them back: 0; -ETIMEDOUT if one had been lost; -EIO. */
 int sync_unlock_members(struct sync_member **members, unsigned int count);
+
+/* Whose hold it is, for who would wait for itself; 0: no thread's. */
+static inline void sync_note(struct sync_member *m, uintptr_t thread)
+{
+	atomic_store_explicit(&m->hold.thread, thread, memory_order_relaxed);
+}
+
+/*
+ * Say of @count members that the rest of their group is waited for, so that their leases have not
+ * begun, at the buffer of @inode (0: at something else); or that no more.
+ */
+void sync_say_acquiring(struct sync_member **members, unsigned int count, bool acquiring,
+			uint64_t inode);
+
+/* 0, or -ETIMEDOUT with words: one was lost while others were waited for. */
+int sync_still_held(struct sync_member **members, unsigned int count);
+
+/* Give back what was not used: what is torn stays so, and told to the next. */
+void sync_return_members(struct sync_member **members, unsigned int count);
+
+/* All are held and coherency is asked: 0, or an error, and they are given back. */
+int sync_begin_members(struct sync_member **members, unsigned int count);
+
+/* 0; -EINVAL, -EBUSY, -EFAULT, -ECHILD with words. */
+int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms);
+
+/* 0; -EAGAIN (not locked), -EFAULT, -ECHILD with words. */
+int sync_check_locked(const struct dmabuf_sync *sync);
 
 /*
  * dmabuf-sync-coherency.c: an access that was granted begins, or ends (also one that was lost), and

@@ -145,6 +145,13 @@ TEST(A7_sync_objects_are_stubs)
 	REFUSED(dmabuf_sync_repaired(NULL, &buffer));
 	REFUSED(dmabuf_sync_single_lock(&buffer, DMA_BUF_ACCESS_R, false));
 	REFUSED(dmabuf_sync_single_unlock(&buffer));
+	REFUSED(dmabuf_sync_lock_async(NULL, 1, NULL));
+	REFUSED(dmabuf_sync_lock_after(NULL, NULL, 0, 1, NULL));
+	REFUSED(dmabuf_sync_lock_finish(NULL));
+	REFUSED(dmabuf_sync_cancel(NULL));
+	REFUSED(dmabuf_sync_fd(NULL));
+	REFUSED(dmabuf_sync_set_claim(NULL, 1));
+	REFUSED(dmabuf_sync_unlock_fence(NULL, NULL));
 	REFUSED(dma_buf_flock(0, 1));
 	REFUSED(dma_buf_flock_timeout(0, 1, 0));
 }

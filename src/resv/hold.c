@@ -363,6 +363,39 @@ int resv_unlock(struct resv_hold *h)
 	return resv_busy(h) ? leave_queue(h) : -EPERM;
 }
 
+/* What the fast path took becomes an entry in the queue, which can say more. */
+static void slow_down(struct resv_hold *h)
+{
+	uint64_t word = resv_load(&h->state->word);
+
+	if (!h->taken)
+		return;
+	if (resv_word_mode(word) != RESV_SLOW && resv_word_names(word, h->entry))
+		atomic_fetch_or(&h->state->word, RESV_QUEUED);
+	resv_settle(h->control, h->lock);
+}
+
+int resv_unlock_torn(struct resv_hold *h)
+{
+	struct resv_sweep sweep;
+	uint64_t entry, left;
+
+	if (!(h->kind & RESV_WRITE) || !resv_busy(h))
+		return resv_unlock(h);
+	h->told = false;
+	slow_down(h);
+	entry = resv_load(&h->shared->word);
+	if (resv_state(entry) != RESV_GRANTED)
+		return leave_queue(h);
+	left = resv_entry_ended(entry, RESV_TORN);
+	if (!resv_change(&h->shared->word, entry, left))
+		return leave_queue(h);
+	start_from(h, left);
+	h->shared = NULL;
+	resv_advance(h->control, h->lock, &sweep);
+	return 0;
+}
+
 bool resv_held(const struct resv_hold *h)
 {
 	uint64_t word, entry;

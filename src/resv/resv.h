@@ -196,6 +196,9 @@ int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr);
 /* Give it back. 0; -ETIMEDOUT: it was lost to the lease before; -EPERM: it was not held. */
 int resv_unlock(struct resv_hold *h);
 
+/* The same, and a writer's content is torn: the next holder is told. */
+int resv_unlock_torn(struct resv_hold *h);
+
 /* Does it hold or wait, or did, and has not noticed that it lost it? */
 static inline bool resv_busy(const struct resv_hold *h)
 {
