@@ -14,6 +14,8 @@
 #include "resv/fast.h"
 #include "resv/thread.h"
 #include "resv/token.h"
+#include "shm/life.h"
+#include "shm/sleep.h"
 #include "text.h"
 
 enum attempt_state {
@@ -282,28 +284,43 @@ static void pass_on(struct sync_attempt *a)
 	fail(a, -ETIMEDOUT);
 }
 
+static void sleep_on(struct resv_sleeper *s, _Atomic(uint32_t) *word, uint32_t expected)
+{
+	s->words[s->count++] = (struct resv_word_watch){ word, expected };
+}
+
 /* What the thread sleeps on until the next look. False: there is something to look for already. */
 static bool plan(struct sync_attempt *a)
 {
 	struct resv_sleeper *s = &a->sleeper;
-	struct shm_resv_entry *shared;
+	_Atomic(uint32_t) *life;
+	struct resv_hold *h;
+	uint32_t lives;
 	uint64_t entry;
 
-	s->word = NULL;
 	s->until = a->deadline;
 	if (a->at == a->count)
 		return true;
-	shared = a->members[a->at]->hold.shared;
-	entry = resv_load(&shared->word);
+	h = &a->members[a->at]->hold;
+	entry = resv_load(&h->shared->word);
 	if (resv_state(entry) != RESV_WAITING)
 		return false;
-	if (!(entry & RESV_ASLEEP) && !resv_change(&shared->word, entry, entry | RESV_ASLEEP))
+	if (!(entry & RESV_ASLEEP) && !resv_change(&h->shared->word, entry, entry | RESV_ASLEEP))
 		return false;
-	s->word = resv_futex(shared);
-	s->expected = (uint32_t)(entry | RESV_ASLEEP);
+	sleep_on(s, resv_futex(h->shared), (uint32_t)(entry | RESV_ASLEEP));
+	if (life_listen(h->control, a->waiter.slot, &life, &lives))
+		sleep_on(s, life, lives);
 	if (a->waiter.next_look < s->until)
 		s->until = a->waiter.next_look;
 	return true;
+}
+
+/* The kernel wakes one when somebody dies. */
+static void wake_the_others(struct resv_sleeper *s)
+{
+	if (s->count == 2 && atomic_load(s->words[1].word) != s->words[1].expected)
+		shm_futex_wake_all(s->words[1].word);
+	s->count = 0;
 }
 
 /* Without the lock. The fence is signalled for whoever made the attempt end. */
@@ -330,16 +347,13 @@ static bool thread_step(struct sync_attempt *a)
 {
 	if (a->state == ATTEMPT_GRANTED && clock_ns() >= a->claim_by)
 		pass_on(a);
-	while (a->state == ATTEMPT_WAITING) {
-		if (step(a))
-			return true;
-		if (plan(a))
-			break;
-	}
-	if (a->state == ATTEMPT_GRANTED) {
-		a->sleeper.word = NULL;
-		a->sleeper.until = a->claim_by;
-	}
+	if (a->state != ATTEMPT_WAITING)
+		return false;
+	if (step(a))
+		return true;
+	/* Others have their turn before. */
+	if (!plan(a))
+		a->sleeper.until = 0;
 	return false;
 }
 
@@ -357,14 +371,16 @@ static bool attempt_look(struct resv_sleeper *sleeper)
 		pthread_mutex_unlock(&a->lock);
 		return true;
 	}
+	if (a->state == ATTEMPT_WAITING)
+		wake_the_others(sleeper);
 	if (thread_step(a)) {
 		fence = take_fence(a);
 		func = a->func;
 		if (func)
 			take_over_for_job(a);
-		a->sleeper.word = NULL;
-		a->sleeper.until = a->claim_by;
 	}
+	if (a->state == ATTEMPT_GRANTED)
+		sleeper->until = a->claim_by;
 	result = a->result;
 	more = a->state == ATTEMPT_WAITING ||
 	       (a->state == ATTEMPT_GRANTED && a->claim_by != FUTEX_FOREVER);

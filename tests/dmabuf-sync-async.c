@@ -103,20 +103,6 @@ TEST(D7_asynchronous_readers_share)
 	dma_buf_put(dmabuf);
 }
 
-/* Two buffers in the order in which they are taken. */
-static void two_buffers(struct dma_buf *dmabuf[2])
-{
-	struct dma_buf *other;
-
-	dmabuf[0] = buffer_new("low");
-	dmabuf[1] = buffer_new("high");
-	if (peer_info(dmabuf[0]).inode < peer_info(dmabuf[1]).inode)
-		return;
-	other = dmabuf[0];
-	dmabuf[0] = dmabuf[1];
-	dmabuf[1] = other;
-}
-
 TEST(D4_a_group_is_taken_one_buffer_at_a_time_in_ascending_order)
 {
 	struct dma_buf *dmabuf[2];
@@ -124,7 +110,7 @@ TEST(D4_a_group_is_taken_one_buffer_at_a_time_in_ascending_order)
 	struct dma_fence *fence;
 	struct remote low, high;
 
-	two_buffers(dmabuf);
+	ordered_buffers(dmabuf);
 	remote_with(&low, "low", dmabuf[0], DMA_BUF_ACCESS_W);
 	remote_with(&high, "high", dmabuf[1], DMA_BUF_ACCESS_W);
 	sync = sync_of("both", dmabuf[1], DMA_BUF_ACCESS_W);
@@ -159,7 +145,7 @@ TEST(D7_a_timeout_says_who_was_in_the_way_and_leaves_nothing_held)
 	struct dmabuf_sync *sync, *other;
 	struct remote holder;
 
-	two_buffers(dmabuf);
+	ordered_buffers(dmabuf);
 	remote_with(&holder, "camera", dmabuf[1], DMA_BUF_ACCESS_W);
 	ASSERT_OK(remote_lock(&holder, 0));
 	sync = sync_of("both", dmabuf[0], DMA_BUF_ACCESS_W);
@@ -358,7 +344,7 @@ TEST(D5_torn_content_that_was_granted_and_not_used_stays_torn)
 	struct dmabuf_sync *sync, *reader;
 	struct remote dies, holder;
 
-	two_buffers(dmabuf);
+	ordered_buffers(dmabuf);
 	remote_with(&dies, "dies", dmabuf[0], DMA_BUF_ACCESS_W);
 	remote_with(&holder, "holder", dmabuf[1], DMA_BUF_ACCESS_W);
 	ASSERT_OK(remote_lock(&dies, 0));

@@ -19,7 +19,7 @@
 #define SYS_futex_waitv 449 /* the same on every architecture */
 #endif
 
-#define WORDS_MAX 127 /* and the thread's own makes what the kernel takes */
+#define WORDS_MAX 128 /* what the kernel takes */
 #define LINGER_NS 50000000u
 /* More words than fit are slept on in turns of so long. */
 #define ROUND_NS 1000000u
@@ -125,8 +125,12 @@ static bool unlist(struct resv_sleeper *s)
 
 static bool is_due(const struct resv_sleeper *s, uint64_t now)
 {
-	return atomic_load(&s->kicked) || now >= s->until ||
-	       (s->word && atomic_load(s->word) != s->expected);
+	unsigned int i;
+
+	for (i = 0; i < s->count; i++)
+		if (atomic_load(s->words[i].word) != s->words[i].expected)
+			return true;
+	return atomic_load(&s->kicked) || now >= s->until;
 }
 
 static void look(struct resv_sleeper *s)
@@ -165,7 +169,7 @@ static void look_at_all(void)
 
 /* What to sleep on, the thread's own word first, and until when. */
 struct nap {
-	struct futex_waitv words[WORDS_MAX + 1];
+	struct futex_waitv words[WORDS_MAX];
 	unsigned int count;
 	uint64_t until;
 };
@@ -184,36 +188,43 @@ static void shorten(struct nap *nap, uint64_t until)
 		nap->until = until;
 }
 
+/* False: there is no room for its words. */
+static bool add_sleeper(struct nap *nap, const struct resv_sleeper *s, uint64_t now)
+{
+	unsigned int i;
+
+	shorten(nap, s->until);
+	if (s->count && thread.blind)
+		shorten(nap, now + BLIND_NS);
+	if (!s->count || thread.blind)
+		return true;
+	if (nap->count + s->count > WORDS_MAX) {
+		shorten(nap, now + ROUND_NS);
+		return false;
+	}
+	for (i = 0; i < s->count; i++)
+		add_word(nap, s->words[i].word, s->words[i].expected, 0);
+	return true;
+}
+
 /* Those that find no room now are the first the next time. */
 static void plan(struct nap *nap, uint32_t kicks)
 {
-	const struct dmabuf_list *link, *last = NULL;
+	struct dmabuf_list *link, *first_left = NULL;
 	uint64_t now = clock_ns();
 
 	nap->count = 0;
 	nap->until = list_empty(&thread.sleepers) ? now + LINGER_NS : FUTEX_FOREVER;
 	add_word(nap, &thread.kicks, kicks, FUTEX_PRIVATE_FLAG);
-	for (link = thread.sleepers.next; link != &thread.sleepers; link = link->next) {
-		const struct resv_sleeper *s =
-			container_of((struct dmabuf_list *)link, struct resv_sleeper, link);
-
-		shorten(nap, s->until);
-		if (!s->word)
-			continue;
-		if (thread.blind) {
-			shorten(nap, now + BLIND_NS);
-		} else if (nap->count <= WORDS_MAX) {
-			add_word(nap, s->word, s->expected, 0);
-			last = link;
-		} else {
-			shorten(nap, now + ROUND_NS);
-		}
-	}
-	if (!last || last->next == &thread.sleepers)
+	for (link = thread.sleepers.next; link != &thread.sleepers; link = link->next)
+		if (!add_sleeper(nap, container_of(link, struct resv_sleeper, link), now) &&
+		    !first_left)
+			first_left = link;
+	if (!first_left)
 		return;
-	/* The list's head goes behind the last one that has room. */
+	/* The list begins there. */
 	list_remove(&thread.sleepers);
-	list_add_before(&thread.sleepers, last->next);
+	list_add_before(&thread.sleepers, first_left);
 }
 
 static void sleep_for_kicks(uint32_t kicks, uint64_t until)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The library's thread for reservations: it sleeps on the words of any number of waiting entries at
- * once (futex_waitv, up to 127 of them and more in rounds; where the kernel has no such call it
+ * once (futex_waitv, up to 127 words, and more in rounds; where the kernel has no such call it
  * looks every few milliseconds) and calls a function for each whose word changed or whose time has
  * come. It is started when there is something to look after, and ends when there has been nothing
  * for a while. All signals are blocked in it. A forked child has nothing of it.
@@ -21,10 +21,18 @@
 struct resv_sleeper;
 
 /*
- * Called in the thread, with no lock held. May set word, expected and until for the next time.
+ * Called in the thread, with no lock held. May set words and until for the next time.
  * False: the thread looks after it no more.
  */
 typedef bool (*resv_look_fn)(struct resv_sleeper *sleeper);
+
+#define RESV_SLEEPER_WORDS 2
+
+/* While *@word, which processes share, is @expected, there is nothing to look for. */
+struct resv_word_watch {
+	_Atomic(uint32_t) *word;
+	uint32_t expected;
+};
 
 /* Counted, because a look may be under way when its user gives it up. */
 struct resv_sleeper {
@@ -35,9 +43,9 @@ struct resv_sleeper {
 	resv_look_fn look;
 	void (*release)(struct resv_sleeper *sleeper);
 	/* The thread's own, while it is listed. */
-	_Atomic(uint32_t) *word; /* NULL: none; shared by processes */
-	uint32_t expected;	 /* as long as the word is that, there is nothing to look for, */
-	uint64_t until;		 /* before this time of clock_ns(), or FUTEX_FOREVER */
+	unsigned int count;
+	struct resv_word_watch words[RESV_SLEEPER_WORDS];
+	uint64_t until; /* of clock_ns(), or FUTEX_FOREVER */
 };
 
 /* One reference, the caller's. */

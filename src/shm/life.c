@@ -188,6 +188,16 @@ bool life_ended(const struct control *c, uint32_t slot)
 	       (atomic_load(&c->header->life[slot].word) & FUTEX_OWNER_DIED);
 }
 
+bool life_listen(const struct control *c, uint32_t slot, _Atomic(uint32_t) **word,
+		 uint32_t *expected)
+{
+	if (slot >= DMA_BUF_MAX_CLIENTS)
+		return false;
+	*word = &c->header->life[slot].word;
+	*expected = atomic_load(*word);
+	return (*expected & FUTEX_TID_MASK) && !(*expected & FUTEX_OWNER_DIED);
+}
+
 #ifdef SYS_futex_waitv
 static int wait_for_both(_Atomic(uint32_t) *word, uint32_t expected, _Atomic(uint32_t) *life,
 			 uint32_t lives, uint64_t deadline_ns)

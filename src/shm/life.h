@@ -42,6 +42,13 @@ void life_forget(struct life *life);
 bool life_ended(const struct control *c, uint32_t slot);
 
 /*
+ * What to sleep on to hear of the end of @slot's client: true if it has such a word, and has not
+ * ended yet. Whoever wakes there wakes all others, because the kernel wakes one.
+ */
+bool life_listen(const struct control *c, uint32_t slot, _Atomic(uint32_t) **word,
+		 uint32_t *expected);
+
+/*
  * Sleep while *@word is @expected and the client of @slot lives, as shm_futex_wait(). -EAGAIN too
  * if it is known to have ended, or @slot keeps no word.
  */
