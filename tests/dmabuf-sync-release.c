@@ -75,6 +75,34 @@ TEST(E4_the_object_can_be_locked_again_at_once_behind_its_own_job)
 	dma_buf_put(dmabuf);
 }
 
+static void *signal_when_queued(void *arg)
+{
+	struct dma_buf *dmabuf = ((void **)arg)[0];
+	struct dma_fence *fence = ((void **)arg)[1];
+
+	until_accesses(dmabuf, DMA_BUF_ACCESS_WAITING, 1);
+	ASSERT_OK(dma_fence_signal(fence));
+	return NULL;
+}
+
+TEST(E4_a_thread_may_wait_for_its_own_job)
+{
+	struct dmabuf_sync *sync;
+	struct dma_buf *dmabuf = dmabuf_locked(&sync, "device", DMA_BUF_ACCESS_DMA_W);
+	struct dma_fence *fence = fence_new();
+	void *both[2] = { dmabuf, fence };
+	pthread_t thread;
+
+	ASSERT_OK(dmabuf_sync_unlock_fence(sync, fence));
+	ASSERT_ERR(dmabuf_sync_trylock(sync), EBUSY);
+	thread = thread_start(signal_when_queued, both);
+	ASSERT_OK(dmabuf_sync_lock_timeout(sync, 20000));
+	thread_join(thread);
+	dma_fence_put(fence);
+	dmabuf_sync_fini(sync);
+	dma_buf_put(dmabuf);
+}
+
 TEST(E4_jobs_of_one_object_need_no_more_places_than_are_under_way)
 {
 	struct dmabuf_sync *sync, *full[DMA_BUF_MAX_ACCESSES];
