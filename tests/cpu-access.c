@@ -6,20 +6,16 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "exporter.h"
 #include "peer.h"
+#include "seccomp.h"
 
 static struct counting_exporter exporter;
 
@@ -331,21 +327,6 @@ TEST(B4_many_begins_are_all_or_none)
 	ASSERT_ERR(dma_buf_begin_cpu_access_many(accesses, 1025), EINVAL);
 	dma_buf_put(a);
 	dma_buf_put(b);
-}
-
-/* From here on any system call but the end kills the process. */
-static void forbid_system_calls(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = { .len = 4, .filter = code };
-
-	ASSERT_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	ASSERT_OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
 }
 
 static int stream_without_system_calls(struct peer *peer, struct dma_buf *dmabuf)

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Waiting for fences, and what signalling costs when nobody does. */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fence.h"
+#include "seccomp.h"
 
 TEST(E3_waiting_for_a_signalled_fence_returns_the_timeout)
 {
@@ -181,21 +178,6 @@ TEST(E3_a_driver_may_wait_its_own_way)
 	dma_fence_init(&f, &ops, &lock, 1, 1);
 	ASSERT_EQ(dma_fence_wait_timeout(&f, true, 5), 4711);
 	ASSERT_EQ(dma_fence_wait(&f, true), 0);
-}
-
-/* From here on any system call but the end kills the process. */
-static void forbid_system_calls(void)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-	};
-	struct sock_fprog program = { .len = 4, .filter = code };
-
-	ASSERT_OK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	ASSERT_OK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
 }
 
 static int signal_without_system_calls(void *arg)

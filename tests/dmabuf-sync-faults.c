@@ -8,6 +8,8 @@
 #include "faults.h"
 
 #define STEPS_MAX 100
+/* How a process says that its step was there, and went well. */
+#define STEP_FAILED 42
 
 struct stage {
 	struct dma_buf *dmabuf;
@@ -65,6 +67,8 @@ static int run_step(void *arg)
 		ASSERT_EQ(faults_allocations(), before);
 		ASSERT_EQ(dmabuf_sync_is_locked(s.sync), sc->locked);
 		ASSERT_EQ(accesses_in(s.dmabuf, DMA_BUF_ACCESS_WAITING), 0);
+		if (!sc->locked)
+			ASSERT_OK(dmabuf_sync_set_lease(s.sync, DMABUF_SYNC_LEASE_MS));
 		/* It works if it may. */
 		ASSERT_OK(sc->call(&s));
 	}
@@ -80,7 +84,7 @@ static int run_step(void *arg)
 	dmabuf_sync_fini(s.sync);
 	dma_fence_put(s.after);
 	dma_buf_put(s.dmabuf);
-	_exit(failed ? 1 : 0);
+	_exit(failed ? STEP_FAILED : 0);
 }
 
 /* How many steps it has. */
@@ -92,7 +96,7 @@ static int run_steps(struct scenario sc)
 		status = reap(spawn(run_step, &sc));
 		if (!status)
 			break;
-		ASSERT_EQ(status, 1);
+		ASSERT_EQ(status, STEP_FAILED);
 	}
 	test_note("%s: %d steps", sc.name, sc.step - 1);
 	return sc.step - 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Unlocks that a fence brings about: work queued on buffers in use (row E4). */
 #include "async.h"
+#include "seccomp.h"
 
 static struct dma_buf *dmabuf_locked(struct dmabuf_sync **sync, const char *name, unsigned int type)
 {
@@ -29,6 +30,36 @@ TEST(E4_the_hold_lasts_until_the_fence_is_signalled)
 	dmabuf_sync_fini(job);
 	dmabuf_sync_fini(other);
 	dma_buf_put(dmabuf);
+}
+
+static int signals_without_system_calls(void *arg)
+{
+	struct dmabuf_sync *job, *next;
+	struct dma_buf *dmabuf = dmabuf_locked(&job, "job", DMA_BUF_ACCESS_DMA_W);
+	struct dma_fence *fast = fence_new(), *slow = fence_new();
+
+	next = sync_of("next", dmabuf, DMA_BUF_ACCESS_R);
+	ASSERT_OK(dmabuf_sync_unlock_fence(job, fast));
+	/* By the queue too, where somebody waited, and does no more. */
+	if (arg) {
+		ASSERT_ERR(dmabuf_sync_lock_timeout(next, 20), ETIMEDOUT);
+		ASSERT_OK(dma_fence_signal(fast));
+		ASSERT_OK(dmabuf_sync_lock(job));
+		ASSERT_OK(dmabuf_sync_unlock_fence(job, slow));
+		ASSERT_ERR(dmabuf_sync_lock_timeout(next, 20), ETIMEDOUT);
+	}
+	forbid_system_calls();
+	if (dma_fence_signal(arg ? slow : fast) || dmabuf_sync_trylock(next))
+		_exit(1);
+	_exit(0);
+}
+
+TEST(E4_a_fence_gives_buffers_back_without_a_system_call_if_nobody_sleeps)
+{
+	if (TEST_SANITIZED || test_is_slow())
+		SKIP("tools make system calls of their own");
+	ASSERT_EQ(reap(spawn(signals_without_system_calls, NULL)), 0);
+	ASSERT_EQ(reap(spawn(signals_without_system_calls, "queue")), 0);
 }
 
 TEST(E4_who_waits_in_another_process_goes_on_when_the_fence_is_signalled)
