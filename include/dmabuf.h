@@ -24,6 +24,7 @@
 
 #include <dmabuf/block.h>
 #include <dmabuf/channel.h>
+#include <dmabuf/device-lock.h>
 #include <dmabuf/device.h>
 #include <dmabuf/dma-buf.h>
 #include <dmabuf/dma-direction.h>

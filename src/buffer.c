@@ -59,6 +59,16 @@ struct buffer *buffer_new(void)
 	return b;
 }
 
+int buffer_device_fd(struct buffer *b)
+{
+	int err;
+
+	registry_lock();
+	err = client_open_device(&b->client);
+	registry_unlock();
+	return err ? err : b->client.device_fd;
+}
+
 void buffer_close_fd(int *fd)
 {
 	if (*fd >= 0)

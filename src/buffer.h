@@ -96,6 +96,13 @@ int direction_check(enum dma_data_direction direction);
  */
 struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd);
 
+/*
+ * The description whose lock says that this process's devices may be at work in the buffer: whoever
+ * drives them keeps a copy until they are done. A descriptor that stays the handle's, or -errno
+ * with words.
+ */
+int buffer_device_fd(struct buffer *b);
+
 /* An empty handle with one reference; NULL with errno and words. */
 struct buffer *buffer_new(void);
 

@@ -14,6 +14,7 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static struct buffer *buffers;
 static struct buffer *made;
 static struct attachment *attachments;
+static struct dmabuf_list fds = { &fds, &fds };
 static uint64_t owner_cookie;
 
 static void close_copy(int *fd)
@@ -34,9 +35,14 @@ static void forget_parent(void)
 	}
 	for (b = made; b; b = b->made_next) {
 		close_copy(&b->client.fd);
+		close_copy(&b->client.device_fd);
 		close_copy(&b->fd);
 		if (b->storage.read_only)
 			close_copy(&b->storage.fd);
+	}
+	while (!list_empty(&fds)) {
+		close_copy(&container_of(fds.next, struct registry_fd, link)->fd);
+		list_remove(fds.next);
 	}
 }
 
@@ -108,6 +114,16 @@ void registry_untrack(struct buffer *b)
 	if (b->made_next)
 		b->made_next->made_prev = b->made_prev;
 	registry_unlock();
+}
+
+void registry_track_fd(struct registry_fd *tracked)
+{
+	list_add_before(&tracked->link, &fds);
+}
+
+void registry_untrack_fd(struct registry_fd *tracked)
+{
+	list_remove(&tracked->link);
 }
 
 struct buffer *registry_find(const struct buffer_key *key)

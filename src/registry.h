@@ -10,6 +10,7 @@
 #define DMABUF_SRC_REGISTRY_H
 
 #include "attachment.h"
+#include "list.h"
 
 void registry_lock(void);
 void registry_unlock(void);
@@ -20,6 +21,17 @@ void registry_unlock(void);
  */
 void registry_track(struct buffer *b);
 void registry_untrack(struct buffer *b);
+
+/*
+ * A descriptor of something else that a forked child must not keep: it is closed there, and says -1
+ * then. Both with the registry's lock held, making the descriptor too.
+ */
+struct registry_fd {
+	int fd;
+	struct dmabuf_list link;
+};
+void registry_track_fd(struct registry_fd *tracked);
+void registry_untrack_fd(struct registry_fd *tracked);
 
 /* All of these: with the registry's lock held. */
 struct buffer *registry_find(const struct buffer_key *key);

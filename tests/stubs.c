@@ -48,6 +48,7 @@ TEST(A7_attachments_are_stubs)
 	REFUSED(dma_buf_sync_sg_for_device(&attach, &table, DMA_TO_DEVICE));
 	NOTHING(dma_buf_memory_map(&attach, DMA_TO_DEVICE));
 	SILENT(dma_buf_memory_unmap(&attach, &table, DMA_TO_DEVICE));
+	REFUSED(dma_buf_device_lock_fd(&buffer, O_CLOEXEC));
 	NOTHING(dma_buf_memory_kmap(&buffer, 0));
 }
 

@@ -154,6 +154,15 @@ static void threads_unmap(struct block_device *b, struct block_region *region)
 {
 }
 
+/*
+ * A thread in preadv() or pwritev() keeps its process's descriptors until the call has ended, also
+ * when the process was killed: the lock of the handle's slot says so already.
+ */
+static int threads_guard(struct block_device *b, struct block_region *region, int fd)
+{
+	return 0;
+}
+
 const struct block_engine_ops block_threads_engine = {
 	.method = DMA_BUF_BLOCK_THREADS,
 	.create = threads_create,
@@ -164,4 +173,5 @@ const struct block_engine_ops block_threads_engine = {
 	.wait = threads_wait,
 	.map = threads_map,
 	.unmap = threads_unmap,
+	.guard = threads_guard,
 };

@@ -10,21 +10,30 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "error.h"
+#include "registry.h"
 
 /* Registered buffers; tables mapped beyond that are used unregistered. */
 #define MAX_SLOTS 64
 /* The kernel registers no larger buffer. */
 #define MAX_REGISTERED ((uint64_t)1 << 30)
 
+/* Registered files: the device locks of so many mapped tables. The kernel allows RLIMIT_NOFILE. */
+#define MAX_GUARDS 1024u
+#define MIN_GUARDS 8u
+
 struct uring {
 	struct io_uring ring;
+	struct registry_fd own; /* the ring's descriptor, which a forked child closes */
 	/* In the submission queue, but not yet taken by the kernel: it had no memory. */
 	struct block_list unsent;
 	int broken; /* the kernel takes no more requests (a seccomp filter came later): -errno */
 	bool has_slots;
 	bool used[MAX_SLOTS];
+	unsigned int guards;
+	bool guarding[MAX_GUARDS];
 };
 
 /* Is io_uring_enter() allowed too, and do completions come? */
@@ -48,6 +57,53 @@ static int probe(struct io_uring *ring)
 	return err;
 }
 
+/*
+ * A forked child must have no part of the ring, descriptor or memory: the kernel ends a ring with
+ * its last user, and the locks registered in it would outlive this process.
+ */
+static int ring_init(struct uring *u, unsigned int depth)
+{
+	int err;
+
+	registry_lock();
+	err = io_uring_queue_init(depth, &u->ring, 0);
+	if (!err) {
+		u->own.fd = u->ring.ring_fd;
+		registry_track_fd(&u->own);
+		err = io_uring_ring_dontfork(&u->ring);
+	}
+	registry_unlock();
+	return err;
+}
+
+static void ring_exit(struct uring *u)
+{
+	registry_lock();
+	if (u->own.link.next) {
+		registry_untrack_fd(&u->own);
+		io_uring_queue_exit(&u->ring);
+	}
+	registry_unlock();
+}
+
+/* An empty table for device locks. Without it a death could not be told from the end of a transfer.
+ */
+static int reserve_guards(struct uring *u)
+{
+	int none[MAX_GUARDS], err;
+	struct rlimit limit;
+
+	u->guards = MAX_GUARDS;
+	/* Asked for more than that, liburing would raise the limit. */
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < u->guards)
+		u->guards = (unsigned int)limit.rlim_cur;
+	if (u->guards < MIN_GUARDS)
+		return -EMFILE;
+	memset(none, 0xff, sizeof(none));
+	err = io_uring_register_files(&u->ring, none, u->guards);
+	return err > 0 ? 0 : err;
+}
+
 static int uring_create(struct block_device *b)
 {
 	struct uring *u = calloc(1, sizeof(*u));
@@ -55,14 +111,13 @@ static int uring_create(struct block_device *b)
 
 	if (!u)
 		return -ENOMEM;
-	err = io_uring_queue_init(b->depth, &u->ring, 0);
+	err = ring_init(u, b->depth);
+	if (!err)
+		err = probe(&u->ring);
+	if (!err)
+		err = reserve_guards(u);
 	if (err) {
-		free(u);
-		return err;
-	}
-	err = probe(&u->ring);
-	if (err) {
-		io_uring_queue_exit(&u->ring);
+		ring_exit(u);
 		free(u);
 		return err;
 	}
@@ -79,8 +134,16 @@ static void uring_destroy(struct block_device *b)
 {
 	struct uring *u = b->engine_priv;
 
-	io_uring_queue_exit(&u->ring);
+	ring_exit(u);
 	free(u);
+}
+
+/* The descriptor was closed when the child was forked, or is by this; the memory never got here. */
+static void uring_abandon(struct block_device *b)
+{
+	registry_lock();
+	registry_unlock();
+	free(b->engine_priv);
 }
 
 /* No request takes the ring's way into the kernel any more: end those that did not get there. */
@@ -226,12 +289,50 @@ static int uring_map(struct block_device *b, struct block_region *region)
 	return 0;
 }
 
+/*
+ * The kernel drops a registered file when the ring goes, and that is after its last request, also
+ * if the process was killed long before.
+ */
+static int uring_guard(struct block_device *b, struct block_region *region, int fd)
+{
+	struct uring *u = b->engine_priv;
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < u->guards && u->guarding[i]; i++)
+		;
+	if (i == u->guards)
+		return dmabuf_fail(ENOSPC, "a block device takes %u mapped tables with transfers",
+				   u->guards);
+	n = io_uring_register_files_update(&u->ring, i, &fd, 1);
+	if (n != 1)
+		return dmabuf_fail(n < 0 ? -n : EIO,
+				   "io_uring does not take the buffer's device lock: %s",
+				   strerror(n < 0 ? -n : EIO));
+	u->guarding[i] = true;
+	region->guard = (int)i;
+	return 0;
+}
+
+/* A place that cannot be emptied keeps the lock until the ring goes; never use it again. */
+static void unguard(struct uring *u, struct block_region *region)
+{
+	int none = -1;
+
+	if (region->guard < 0)
+		return;
+	if (io_uring_register_files_update(&u->ring, (unsigned int)region->guard, &none, 1) == 1)
+		u->guarding[region->guard] = false;
+	region->guard = -1;
+}
+
 static void uring_unmap(struct block_device *b, struct block_region *region)
 {
 	struct uring *u = b->engine_priv;
 	struct iovec none = { NULL, 0 };
 	__u64 tag = 0;
 
+	unguard(u, region);
 	if (region->slot < 0)
 		return;
 	/* A slot that cannot be emptied keeps its pages until the ring goes; never use it again. */
@@ -245,10 +346,11 @@ const struct block_engine_ops block_uring_engine = {
 	.method = DMA_BUF_BLOCK_URING,
 	.create = uring_create,
 	.destroy = uring_destroy,
-	.abandon = uring_destroy,
+	.abandon = uring_abandon,
 	.start = uring_start,
 	.collect = uring_collect,
 	.wait = uring_wait,
 	.map = uring_map,
 	.unmap = uring_unmap,
+	.guard = uring_guard,
 };

@@ -86,6 +86,7 @@ static int block_map_sg(struct dma_buf_device *dev, struct dma_buf_sg_table *tab
 	region->nents = table->nents;
 	region->length = dma_buf_sg_length(table);
 	region->slot = -1;
+	region->guard = -1;
 	pthread_mutex_lock(&b->lock);
 	err = b->engine->map(b, region);
 	if (!err) {
@@ -219,7 +220,7 @@ static int check_transfer(const struct block_device *b, const struct dma_buf_att
 
 /* With the lock held: a transfer like @wanted is under way. */
 static int start(struct block_device *b, const struct dma_buf_sg_table *table,
-		 const struct block_transfer *wanted)
+		 const struct block_transfer *wanted, int device_fd)
 {
 	struct block_region *region = *find_region(b, table);
 	struct block_transfer *t = b->unused;
@@ -233,6 +234,12 @@ static int start(struct block_device *b, const struct dma_buf_sg_table *table,
 				   "%u transfers are under way or not reaped yet, the most for "
 				   "this device; reap first",
 				   b->depth);
+	/* Before the first request: from then on it is seen that a device is at work. */
+	if (region->guard < 0) {
+		err = b->engine->guard(b, region, device_fd);
+		if (err)
+			return err;
+	}
 	t->region = region;
 	t->write = wanted->write;
 	t->buffer_offset = wanted->buffer_offset;
@@ -271,7 +278,7 @@ DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
 		.cookie = cookie,
 	};
 	struct block_device *b;
-	int err;
+	int err, device_fd;
 
 	if (!attach || !table)
 		return dmabuf_fail(EINVAL, "block transfer: attachment or table is NULL");
@@ -290,8 +297,11 @@ DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
 		err = check_transfer(b, attach, table, direction, &wanted);
 	if (err)
 		return err;
+	device_fd = buffer_device_fd(to_buffer(attach->dmabuf));
+	if (device_fd < 0)
+		return device_fd;
 	pthread_mutex_lock(&b->lock);
-	err = start(b, table, &wanted);
+	err = start(b, table, &wanted, device_fd);
 	pthread_mutex_unlock(&b->lock);
 	return err;
 }

@@ -51,6 +51,7 @@ struct block_region {
 	uint64_t length;
 	unsigned int under_way; /* transfers */
 	int slot;		/* among io_uring's registered buffers; -1: not registered */
+	int guard;		/* among its registered files: the buffer's device lock; -1: none */
 };
 
 struct block_span {
@@ -106,6 +107,11 @@ struct block_engine_ops {
 	void (*wait)(struct block_device *b, int ms);
 	int (*map)(struct block_device *b, struct block_region *region);
 	void (*unmap)(struct block_device *b, struct block_region *region);
+	/*
+	 * Keep a copy of @fd, the device lock of the region's buffer, for as long as a request may
+	 * be under way there, whatever becomes of this process. 0 or -errno with words.
+	 */
+	int (*guard)(struct block_device *b, struct block_region *region, int fd);
 };
 
 struct block_device {

@@ -171,8 +171,19 @@ static void waits_words(const struct resv_hold *h, uint64_t inode, char *text, s
 	snprintf(text, size, ", which itself waits for buffer %s", name);
 }
 
-static int add_words(const struct resv_hold *h, const struct dma_buf_access_info *info, char *text,
-		     size_t size)
+/* Why one that is dead still keeps others waiting, if that is so. */
+static const char *death_words(const struct resv_hold *h, uint32_t slot, bool device)
+{
+	int fd = h->buffer->client.fd;
+
+	if (slot == h->buffer->client.slot || !device || client_alive(fd, slot) ||
+	    !client_device_busy(fd, slot))
+		return "";
+	return ", which is dead, but whose device is not done,";
+}
+
+static int add_words(const struct resv_hold *h, const struct dma_buf_access_info *info,
+		     uint32_t slot, char *text, size_t size)
 {
 	static const char *const states[] = { "", "has it", "waits for it",
 					      "lost it, but its device is not done" };
@@ -180,8 +191,9 @@ static int add_words(const struct resv_hold *h, const struct dma_buf_access_info
 	int len;
 
 	waits_words(h, info->waits_for, waits, sizeof(waits));
-	len = snprintf(text, size, "%s (pid %d) %s to %s by %s since %" PRIu64 " ms%s", info->label,
-		       (int)info->pid, states[info->state], info->write ? "write" : "read",
+	len = snprintf(text, size, "%s (pid %d)%s %s to %s by %s since %" PRIu64 " ms%s",
+		       info->label, (int)info->pid, death_words(h, slot, info->device),
+		       states[info->state], info->write ? "write" : "read",
 		       info->device ? "DMA" : "CPU", info->age_ms, waits);
 	return len < (int)size ? len : (int)size - 1;
 }
@@ -206,7 +218,8 @@ int resv_report(const struct resv_hold *h, int err, uint64_t waited_ns)
 		if (++found > NAMED)
 			continue;
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", len ? "; " : "");
-		len += (size_t)add_words(h, &info, text + len, sizeof(text) - len);
+		len += (size_t)add_words(h, &info, resv_slot(seen), text + len,
+					 sizeof(text) - len);
 	}
 	if (found > NAMED)
 		snprintf(text + len, sizeof(text) - len, "; and %u more", found - NAMED);

@@ -17,6 +17,7 @@ void client_init(struct client *client)
 	pthread_mutexattr_t attr;
 
 	client->fd = -1;
+	client->device_fd = -1;
 	client->slot = DMA_BUF_MAX_CLIENTS;
 	client->generation = 0;
 	atomic_init(&client->stuck_list, 0);
@@ -30,6 +31,9 @@ void client_init(struct client *client)
 
 void client_destroy(struct client *client)
 {
+	if (client->device_fd >= 0)
+		close(client->device_fd);
+	client->device_fd = -1;
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
@@ -82,9 +86,40 @@ int client_publish(int fd)
 	return 0;
 }
 
+int client_open_device(struct client *client)
+{
+	int fd, err;
+
+	if (client->device_fd >= 0)
+		return 0;
+	fd = client_reopen(client->fd);
+	if (fd < 0)
+		return fd;
+	err = set_lock(fd, F_WRLCK, SHM_LOCK_DEVICE(client->slot));
+	if (err) {
+		close(fd);
+		return dmabuf_fail(-err, "marking the buffer as in use by a device failed: %s",
+				   err == -EAGAIN ? "somebody else has the place of our devices"
+						  : strerror(-err));
+	}
+	client->device_fd = fd;
+	return 0;
+}
+
+/* Our own devices are no others, though their description is not the one that asks. */
+static bool other_devices(const struct client *client)
+{
+	uint32_t slot = client->slot;
+
+	return (slot && range_locked(client->fd, SHM_LOCK_DEVICE(0), slot)) ||
+	       (slot + 1 < DMA_BUF_MAX_CLIENTS &&
+		range_locked(client->fd, SHM_LOCK_DEVICE(slot + 1), DMA_BUF_MAX_CLIENTS - slot - 1));
+}
+
 bool client_others(const struct client *client)
 {
-	return range_locked(client->fd, SHM_LOCK_PUBLISHED, 1 + DMA_BUF_MAX_CLIENTS);
+	return range_locked(client->fd, SHM_LOCK_PUBLISHED, 1 + DMA_BUF_MAX_CLIENTS) ||
+	       other_devices(client);
 }
 
 bool client_alive(int fd, uint32_t slot)

@@ -15,6 +15,7 @@
 
 struct client {
 	int fd; /* an open file description of our own; carries the slot's lock */
+	int device_fd; /* one more, made when needed; carries the lock of our devices */
 	uint32_t slot;
 	uint32_t generation;
 	/* Threads of a process share slot and description, so between them mutexes decide. */
@@ -41,7 +42,16 @@ void client_leave(struct client *client, struct control *c);
 /* Mark descriptor @fd's description as one through which the buffer can be reached. */
 int client_publish(int fd);
 
-/* Does anybody but @client have a handle or a published descriptor? On doubt: yes. */
+/*
+ * Open the description that says that @client's devices may be at work; again is fine. Nobody forks
+ * meanwhile, nor does another thread do the same: the registry's lock. 0 or -errno with words.
+ */
+int client_open_device(struct client *client);
+
+/*
+ * Does anybody but @client have a handle or a published descriptor, or a device that is not done?
+ * On doubt: yes.
+ */
 bool client_others(const struct client *client);
 
 /* Does somebody hold the lock of @slot? @fd: any description but the one that holds it. */
