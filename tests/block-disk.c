@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Block devices that are one: a loop device, which needs root. */
 #include <linux/fs.h>
-#include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
-#include "block-util.h"
+#include "loop-disk.h"
 
 #define KIB 1024ul
 #define MIB (1024ul * 1024)
@@ -15,44 +14,13 @@ struct disk {
 	char queue[64];
 };
 
-static bool loop_configure(struct disk *d, int backing, unsigned int sector)
-{
-	struct loop_config config = {
-		.fd = (unsigned int)backing,
-		.block_size = sector,
-		.info = { .lo_flags = LO_FLAGS_AUTOCLEAR },
-	};
-	int tries, number, control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	char path[32];
-
-	if (control < 0)
-		return false;
-	for (tries = 0, d->fd = -1; tries < 50 && d->fd < 0; tries++) {
-		number = ioctl(control, LOOP_CTL_GET_FREE);
-		if (number < 0)
-			break;
-		snprintf(path, sizeof(path), "/dev/loop%d", number);
-		d->fd = open(path, O_RDWR | O_CLOEXEC);
-		if (d->fd < 0)
-			break;
-		/* EBUSY: somebody else was faster. */
-		if (!ioctl(d->fd, LOOP_CONFIGURE, &config))
-			break;
-		close(d->fd);
-		d->fd = -1;
-		if (errno != EBUSY)
-			break;
-	}
-	close(control);
-	return d->fd >= 0;
-}
-
 static void disk_open(struct disk *d, int backing, size_t size, unsigned int sector)
 {
 	struct stat st;
 
 	ASSERT_OK(ftruncate(backing, (off_t)size));
-	if (!loop_configure(d, backing, sector))
+	d->fd = loop_open(backing, sector);
+	if (d->fd < 0)
 		SKIP("no loop device: %s", strerror(errno));
 	ASSERT_OK(fstat(d->fd, &st));
 	snprintf(d->queue, sizeof(d->queue), "/sys/dev/block/%u:%u/queue", major(st.st_rdev),

@@ -27,6 +27,7 @@ struct fuse_file {
 		  */
 	pid_t server;
 	struct gate gate;
+	uint32_t flags; /* FUSE_ASYNC_DIO: who submits a transfer does not wait for its end */
 
 	/* Told by the test */
 	atomic_bool hold;		/* reads and writes wait for fuse_file_release() */
@@ -105,6 +106,7 @@ static inline void fuse_dispatch(struct fuse_file *f, const unsigned char *reque
 		.max_background = 64,
 		.congestion_threshold = 64,
 		.max_readahead = 128 * 1024,
+		.flags = f->flags,
 	};
 	struct fuse_attr_out attr = {
 		.attr = { .ino = 1,
@@ -176,7 +178,7 @@ static inline int fuse_serve(void *data)
 }
 
 /* Skips the test where there is no FUSE. */
-static inline struct fuse_file *fuse_file_open(void)
+static inline struct fuse_file *fuse_file_open_with(uint32_t flags)
 {
 	struct fuse_file *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -185,6 +187,7 @@ static inline struct fuse_file *fuse_file_open(void)
 
 	ASSERT(f != MAP_FAILED);
 	f->fail_from = UINT64_MAX;
+	f->flags = flags;
 	if (!own_mounts())
 		SKIP("no mounts of our own: %s", strerror(errno));
 	f->dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -208,6 +211,11 @@ static inline struct fuse_file *fuse_file_open(void)
 	if (err)
 		SKIP("no FUSE mount: %s", strerror(err));
 	return f;
+}
+
+static inline struct fuse_file *fuse_file_open(void)
+{
+	return fuse_file_open_with(0);
 }
 
 static inline void fuse_file_release(struct fuse_file *f)
