@@ -4,12 +4,21 @@
 
 #include "buffer.h"
 
+enum mapping_owner {
+	MAPPING_DEVICE,
+	MAPPING_CPU,	/* between sync for cpu and sync for device */
+	MAPPING_PARKED, /* nobody: until a DMA lock is granted, or one of the two syncs */
+};
+
 /* A table in the device's hands. */
 struct mapping {
 	struct dma_buf_sg_table *table;
 	enum dma_data_direction direction;
 	bool noncoherent;
-	bool device_owned; /* false between sync for cpu and sync for device */
+	enum mapping_owner owner;
+	/* What a non-coherent device that owns it may do: less than @direction by a reader's lock.
+	 */
+	enum dma_data_direction lent;
 	struct mapping *next;
 };
 
@@ -34,6 +43,16 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 int attachment_check(struct dma_buf_attachment *attach);
 
 struct shm_attachment *attachment_entry(struct attachment *a);
+
+/*
+ * A DMA lock is granted, or given back: non-coherent mappings that nobody owns go to their devices,
+ * as far as the lock and their direction allow, and come back with the last such lock. The lock's
+ * hold is counted if it began; one that was granted when nobody kept track only ends. @coherent:
+ * this process also, or only, has devices that share the CPU's caches. A failed begin changes
+ * nothing; a failed end ends all the same. 0 or -errno with words.
+ */
+int attachments_lend(struct buffer *b, bool write, bool *coherent);
+int attachments_take_back(struct buffer *b, bool counted, bool *coherent);
 
 /* End every attachment that this process left at the buffer. */
 void attachments_end(struct buffer *b);

@@ -60,6 +60,7 @@ struct buffer {
 
 	pthread_mutex_t list_mutex;	/* errorcheck: ops that call back are told */
 	struct attachment *attachments; /* of this process; guarded by list_mutex */
+	unsigned int dma_holds;		/* DMA locks that lent mappings; guarded by list_mutex */
 
 	pthread_mutex_t access_lock; /* brackets, vmap_count */
 	struct bracket *brackets;

@@ -172,17 +172,22 @@ static inline bool may_lock(const struct dmabuf_sync *sync)
  * One buffer that nobody has: the most frequent lock of all, without a call on its way, since what
  * a call saves to the stack has to be written before an atomic operation goes on.
  */
-static inline bool take_one(struct dmabuf_sync *sync)
+static inline bool take_one(struct dmabuf_sync *sync, int *ret)
 {
 	struct resv_hold *h;
 
 	if (!may_lock(sync) || sync->count != 1)
 		return false;
 	h = &sync->members[0]->hold;
-	if (sync_is_tracked(sync->members[0]) || !resv_take(h, h->kind))
+	if (!resv_take(h, h->kind))
 		return false;
 	sync_note(sync->members[0], resv_self());
 	sync->status = SYNC_LOCKED;
+	sync_note(sync->members[0], resv_self());
+	/* Not before it is ours: a device might come and go in between. */
+	*ret = sync_is_tracked(sync->members[0]) ? sync_begin_members(sync->members, 1) : 0;
+	if (!*ret)
+		sync->status = SYNC_LOCKED;
 	return true;
 }
 
@@ -210,8 +215,10 @@ static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout
 
 DMABUF_PUBLIC int dmabuf_sync_lock(struct dmabuf_sync *sync)
 {
-	if (take_one(sync))
-		return 0;
+	int ret;
+
+	if (take_one(sync, &ret))
+		return ret;
 	return lock(sync, DMABUF_SYNC_TIMEOUT_MS, false);
 }
 

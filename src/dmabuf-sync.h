@@ -19,7 +19,8 @@ struct sync_member {
 	unsigned int type;
 	size_t start;
 	size_t len;
-	bool begun; /* coherency knows of the access */
+	bool begun;  /* coherency knows of the access */
+	bool as_cpu; /* begun by devices, some of which share the CPU's caches */
 };
 
 struct sync_attempt;

@@ -102,7 +102,8 @@ static void record(struct attachment *a, struct mapping *m, bool kept)
 {
 	struct buffer *b = to_buffer(a->base.dmabuf);
 
-	m->device_owned = true;
+	m->owner = MAPPING_DEVICE;
+	m->lent = m->direction;
 	m->next = a->mappings;
 	a->mappings = m;
 	if (b->base.ops->cache_sgt_mapping && !kept) {
@@ -187,18 +188,18 @@ DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_try_map_attachment(struct dma_buf
 }
 
 /*
- * With map_lock held: the mapping of @table with @direction; of several of a kept table, one that
- * the device owns, or not, as asked, if there is one.
+ * With map_lock held: the mapping of @table with @direction; of several of a kept table, one with
+ * that @owner, if there is one.
  */
 static struct mapping **find_mapping(struct attachment *a, struct dma_buf_sg_table *table,
-				     enum dma_data_direction direction, bool device_owned)
+				     enum dma_data_direction direction, enum mapping_owner owner)
 {
 	struct mapping **at, **other = NULL;
 
 	for (at = &a->mappings; *at; at = &(*at)->next) {
 		if ((*at)->table != table || (*at)->direction != direction)
 			continue;
-		if ((*at)->device_owned == device_owned)
+		if ((*at)->owner == owner)
 			return at;
 		other = at;
 	}
@@ -215,11 +216,11 @@ static int give_up_ownership(struct attachment *a, struct mapping *m)
 	struct buffer *b = to_buffer(a->base.dmabuf);
 
 	if (!m->noncoherent)
-		return ownership_coherent_end(b, m->direction, !m->device_owned);
-	if (m->device_owned)
-		return ownership_device_end(b, attachment_entry(a), m->direction, false);
+		return ownership_coherent_end(b, m->direction, m->owner == MAPPING_CPU);
+	if (m->owner == MAPPING_DEVICE)
+		return ownership_device_end(b, attachment_entry(a), m->lent, false);
 	/* Between sync for cpu and sync for device the CPU's access is open. */
-	return ownership_whole_end(b, m->direction);
+	return m->owner == MAPPING_CPU ? ownership_whole_end(b, m->direction) : 0;
 }
 
 /* With map_lock held. The table goes even if a cache operation fails; that is reported. */
@@ -246,7 +247,7 @@ DMABUF_PUBLIC int dma_buf_unmap_attachment(struct dma_buf_attachment *attach,
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
-	at = find_mapping(a, table, direction, true);
+	at = find_mapping(a, table, direction, MAPPING_DEVICE);
 	err = at ? unmap_locked(a, at) : -EINVAL;
 	pthread_mutex_unlock(&a->map_lock);
 	return err;
@@ -274,7 +275,7 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 		return err;
 	pthread_mutex_lock(&a->map_lock);
 	for (m = a->mappings; m; m = m->next)
-		if (m->table == table && m->device_owned &&
+		if (m->table == table && m->owner == MAPPING_DEVICE &&
 		    (m->direction == direction || m->direction == DMA_BIDIRECTIONAL))
 			break;
 	pthread_mutex_unlock(&a->map_lock);
@@ -289,32 +290,38 @@ static int to_cpu(struct attachment *a, struct mapping *m)
 	struct buffer *b = to_buffer(a->base.dmabuf);
 	int err;
 
-	if (!m->device_owned)
+	if (m->owner == MAPPING_CPU)
 		return dmabuf_fail(EALREADY, "the CPU owns the buffer through this table already");
-	if (a->base.dev->ops->sync_sg_for_cpu)
+	if (m->owner == MAPPING_DEVICE && a->base.dev->ops->sync_sg_for_cpu)
 		a->base.dev->ops->sync_sg_for_cpu(a->base.dev, m->table, m->direction);
-	err = m->noncoherent ? ownership_device_end(b, attachment_entry(a), m->direction, true)
-			     : ownership_coherent_switch(b, m->direction, true);
+	if (m->owner == MAPPING_PARKED)
+		err = ownership_whole_begin(b, m->direction);
+	else if (m->noncoherent)
+		err = ownership_device_end(b, attachment_entry(a), m->lent, true);
+	else
+		err = ownership_coherent_switch(b, m->direction, true);
 	if (!err)
-		m->device_owned = false;
+		m->owner = MAPPING_CPU;
 	return err;
 }
 
-static int to_device(struct attachment *a, struct mapping *m)
+static int to_device(struct attachment *a, struct mapping *m, enum dma_data_direction as)
 {
 	struct buffer *b = to_buffer(a->base.dmabuf);
 	int err;
 
-	if (m->device_owned)
+	if (m->owner == MAPPING_DEVICE)
 		return dmabuf_fail(EALREADY, "device %s owns the buffer through this table already",
 				   a->base.dev->name);
-	err = m->noncoherent ? ownership_device_begin(b, attachment_entry(a), m->direction, true)
-			     : ownership_coherent_switch(b, m->direction, false);
+	err = m->noncoherent
+		      ? ownership_device_begin(b, attachment_entry(a), as, m->owner == MAPPING_CPU)
+		      : ownership_coherent_switch(b, m->direction, false);
 	if (err)
 		return err;
 	if (a->base.dev->ops->sync_sg_for_device)
 		a->base.dev->ops->sync_sg_for_device(a->base.dev, m->table, m->direction);
-	m->device_owned = true;
+	m->owner = MAPPING_DEVICE;
+	m->lent = as;
 	return 0;
 }
 
@@ -328,11 +335,11 @@ static int sync_sg(struct dma_buf_attachment *attach, struct dma_buf_sg_table *t
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
-	at = find_mapping(a, table, direction, for_cpu);
+	at = find_mapping(a, table, direction, for_cpu ? MAPPING_DEVICE : MAPPING_CPU);
 	if (!at)
 		err = -EINVAL;
 	else
-		err = for_cpu ? to_cpu(a, *at) : to_device(a, *at);
+		err = for_cpu ? to_cpu(a, *at) : to_device(a, *at, direction);
 	pthread_mutex_unlock(&a->map_lock);
 	return err;
 }
@@ -349,4 +356,117 @@ DMABUF_PUBLIC int dma_buf_sync_sg_for_device(struct dma_buf_attachment *attach,
 					     enum dma_data_direction direction)
 {
 	return sync_sg(attach, table, direction, false);
+}
+
+/* DMA locks */
+
+static int park(struct attachment *a, struct mapping *m)
+{
+	if (a->base.dev->ops->sync_sg_for_cpu)
+		a->base.dev->ops->sync_sg_for_cpu(a->base.dev, m->table, m->direction);
+	m->owner = MAPPING_PARKED;
+	return ownership_device_end(to_buffer(a->base.dmabuf), attachment_entry(a), m->lent, false);
+}
+
+/* What a device may do that is mapped with @direction, under a lock to read or to write. */
+static bool lends_as(enum dma_data_direction direction, bool write, enum dma_data_direction *as)
+{
+	*as = write ? direction : DMA_TO_DEVICE;
+	return write || direction != DMA_FROM_DEVICE;
+}
+
+/* Only what is @parked now: of one that the CPU owns explicitly, its owner disposes. */
+static int lend_mappings(struct attachment *a, bool write)
+{
+	enum dma_data_direction as;
+	struct mapping *m;
+	int err = 0;
+
+	for (m = a->mappings; m && !err; m = m->next)
+		if (m->noncoherent && m->owner == MAPPING_PARKED &&
+		    lends_as(m->direction, write, &as))
+			err = to_device(a, m, as);
+	return err;
+}
+
+static int park_mappings(struct attachment *a)
+{
+	struct mapping *m;
+	int err = 0, one;
+
+	for (m = a->mappings; m; m = m->next) {
+		if (!m->noncoherent || m->owner != MAPPING_DEVICE)
+			continue;
+		one = park(a, m);
+		if (one && !err)
+			err = one;
+	}
+	return err;
+}
+
+/* Does, or will, one of the attachment's mappings share the CPU's caches? */
+static bool is_coherent(const struct attachment *a)
+{
+	const struct mapping *m;
+
+	for (m = a->mappings; m && m->noncoherent; m = m->next)
+		;
+	return a->mappings ? m != NULL : !a->base.dev->parameters.noncoherent;
+}
+
+/* With list_mutex held. @park: give back; else lend. Stops at the first error if lending. */
+static int hand_over_all(struct buffer *b, bool park, bool write, bool *coherent)
+{
+	struct attachment *a;
+	int err = 0, one;
+
+	*coherent = !b->attachments;
+	for (a = b->attachments; a && (park || !err); a = a->next) {
+		pthread_mutex_lock(&a->map_lock);
+		*coherent |= is_coherent(a);
+		one = park ? park_mappings(a) : lend_mappings(a, write);
+		pthread_mutex_unlock(&a->map_lock);
+		if (one && !err)
+			err = one;
+	}
+	return err;
+}
+
+static int lock_own_list(struct buffer *b)
+{
+	if (pthread_mutex_lock(&b->list_mutex) != EDEADLK)
+		return 0;
+	return dmabuf_fail(EDEADLK, "a DMA lock from inside the exporter's attach or detach");
+}
+
+int attachments_lend(struct buffer *b, bool write, bool *coherent)
+{
+	bool ignored;
+	int err = lock_own_list(b);
+
+	if (err)
+		return err;
+	err = hand_over_all(b, false, write, coherent);
+	if (!err)
+		b->dma_holds++;
+	else if (!b->dma_holds)
+		(void)hand_over_all(b, true, write, &ignored);
+	pthread_mutex_unlock(&b->list_mutex);
+	return err;
+}
+
+int attachments_take_back(struct buffer *b, bool counted, bool *coherent)
+{
+	int err = lock_own_list(b);
+
+	if (err)
+		return err;
+	if (counted)
+		b->dma_holds--;
+	if (b->dma_holds)
+		*coherent = true;
+	else
+		err = hand_over_all(b, true, false, coherent);
+	pthread_mutex_unlock(&b->list_mutex);
+	return err;
 }

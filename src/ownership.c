@@ -51,14 +51,14 @@ static uint32_t believed(uint32_t count)
 }
 
 /*
- * The counts are not kept in the shared state but added up from what each client says of itself, so
- * that a death or a scribble is forgotten with the slot or entry that it happened in. Too high a
- * count costs a write-back, nothing else.
+ * The counts are not kept in the shared state but added up from what each client says of itself,
+ * and from the reservation's @holds that may write, so that a death or a scribble is forgotten with
+ * the slot or entry that it happened in. Too high a count costs a write-back, nothing else.
  */
-static void count_owners(struct buffer *b, struct coherency_state *state)
+static void count_owners(struct buffer *b, struct coherency_state *state, uint32_t holds)
 {
 	const struct shm_header *h = b->control.header;
-	uint32_t readers = 0, writers = 0, cpu_writers = 0;
+	uint32_t readers = 0, writers = 0, cpu_writers = holds;
 	unsigned int i;
 
 	for (i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
@@ -137,8 +137,18 @@ static int settle(struct transition *t)
 	return err;
 }
 
+/* The counts are known, whatever the content is. */
+static void doubt(struct transition *t)
+{
+	uint32_t writers = t->state.cpu_writers;
+
+	coherency_assume_dirty(&t->state, t->size);
+	t->state.cpu_writers = writers;
+}
+
 static int transition_begin(struct transition *t, struct buffer *b)
 {
+	uint32_t holds;
 	int err;
 
 	err = control_intact(&b->control);
@@ -150,14 +160,16 @@ static int transition_begin(struct transition *t, struct buffer *b)
 	t->b = b;
 	t->size = control_whole_lines(b->base.size);
 	control_copy(&t->state, &b->control.header->coherency, sizeof(t->state));
-	count_owners(b, &t->state);
+	holds = resv_writers(&b->control);
+	count_owners(b, &t->state, holds);
 	if (!coherency_sanitize(&t->state, t->size, UINT32_MAX))
 		dmabuf_log(
 			DMABUF_LOG_WARNING,
 			"the buffer's coherency state made no sense; everything counts as dirty");
 	if (atomic_load(&b->control.header->tracked) == SHM_TRACKED_DOUBT) {
-		atomic_store(&b->control.header->tracked, SHM_TRACKED);
-		coherency_assume_dirty(&t->state, t->size);
+		if (!holds)
+			atomic_store(&b->control.header->tracked, SHM_TRACKED);
+		doubt(t);
 	}
 	return settle(t);
 }
@@ -187,8 +199,10 @@ int ownership_track(struct buffer *b)
 		return err;
 	if (!tracked(b)) {
 		coherency_assume_dirty(&t.state, t.size);
-		atomic_store(&b->control.header->tracked, SHM_TRACKED);
+		/* First this, then the look: whoever writes and did not see it is seen. */
 		atomic_store(&resv_state_line(&b->control, 0)->coherency, 1);
+		atomic_store(&b->control.header->tracked,
+			     resv_writers(&b->control) ? SHM_TRACKED_DOUBT : SHM_TRACKED);
 	}
 	transition_end(&t);
 	return 0;
@@ -341,7 +355,7 @@ int ownership_device_end(struct buffer *b, struct shm_attachment *entry,
 	return err;
 }
 
-static int whole_begin(struct buffer *b, enum dma_data_direction dir)
+int ownership_whole_begin(struct buffer *b, enum dma_data_direction dir)
 {
 	int err;
 
@@ -370,7 +384,7 @@ static enum dma_data_direction as_cpu(enum dma_data_direction dir)
 
 int ownership_coherent_begin(struct buffer *b, enum dma_data_direction dir)
 {
-	return whole_begin(b, as_cpu(dir));
+	return ownership_whole_begin(b, as_cpu(dir));
 }
 
 int ownership_coherent_end(struct buffer *b, enum dma_data_direction dir, bool cpu)
@@ -389,7 +403,7 @@ int ownership_coherent_switch(struct buffer *b, enum dma_data_direction dir, boo
 		ownership_count_writer(b, from, -1);
 		return skip(b);
 	}
-	err = whole_begin(b, to);
+	err = ownership_whole_begin(b, to);
 	if (err)
 		return err;
 	err = ownership_whole_end(b, from);

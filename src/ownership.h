@@ -17,12 +17,14 @@ void ownership_recover(struct buffer *b);
 
 /*
  * An access that writes is about to begin, or has ended: kept in the client's slot, whether tracked
- * or not, so that tracking can start while brackets are open.
+ * or not, so that tracking can start while brackets are open. Holds of the reservation need no
+ * count of their own: the reservation says who holds, also those from before tracking began.
  */
 void ownership_count_writer(struct buffer *b, enum dma_data_direction dir, int change);
 
 /*
- * The CPU begins, or ends, access to [start, start + len), and has counted itself. A failed begin
+ * The CPU begins, or ends, access to [start, start + len), and counts as a writer if it is one: by
+ * the above, or by its hold. A failed begin
  * changes nothing; a failed end ends all the same.
  */
 int ownership_cpu_begin(struct buffer *b, size_t start, size_t len, enum dma_data_direction dir);
@@ -48,7 +50,8 @@ int ownership_coherent_begin(struct buffer *b, enum dma_data_direction dir);
 int ownership_coherent_end(struct buffer *b, enum dma_data_direction dir, bool cpu);
 int ownership_coherent_switch(struct buffer *b, enum dma_data_direction dir, bool to_cpu);
 
-/* The CPU's access to the whole buffer, begun by a sync for cpu, ends. */
+/* The CPU's access to the whole buffer, by a sync for cpu, begins or ends. */
+int ownership_whole_begin(struct buffer *b, enum dma_data_direction dir);
 int ownership_whole_end(struct buffer *b, enum dma_data_direction dir);
 
 #endif

@@ -18,6 +18,34 @@ uint32_t resv_used(const struct control *c)
 	return used < SHM_RESV_ENTRIES ? used : SHM_RESV_ENTRIES;
 }
 
+uint32_t resv_writers(const struct control *c)
+{
+	/* The word first: what it names becomes GRANTED before it says SLOW. */
+	uint64_t word = resv_load(&resv_state_line(c, 0)->word);
+	bool fast = resv_word_mode(word) != RESV_SLOW;
+	uint32_t count = resv_used(c), writers = 0, e;
+
+	for (e = 0; e < count; e++) {
+		uint64_t seen = resv_load(&resv_entry_line(c, e)->word);
+
+		if ((seen & RESV_LOCK) || !resv_is_write(seen))
+			continue;
+		switch (resv_state(seen)) {
+		case RESV_ARMED:
+			writers += fast && resv_word_names(word, e);
+			break;
+		case RESV_GRANTED:
+		case RESV_DRAINING:
+		case RESV_BROKEN:
+			writers++;
+			break;
+		default:
+			break;
+		}
+	}
+	return writers;
+}
+
 /* The armed entry that @word names becomes a hold or gets its ticket. False: @word is no more. */
 static bool settle_entry(const struct control *c, const _Atomic(uint64_t) *state, uint64_t word,
 			 uint32_t e)
@@ -146,6 +174,9 @@ int resv_join(struct resv_hold *h)
 
 bool resv_recover(const struct control *c, uint32_t e, uint64_t seen)
 {
+	/* What it wrote may be in the caches, which nobody recorded: while it still counts. */
+	if (resv_tore(seen) && atomic_load(&c->header->tracked))
+		atomic_store(&c->header->tracked, SHM_TRACKED_DOUBT);
 	return resv_change(&resv_entry_line(c, e)->word, seen, resv_remains(seen));
 }
 

@@ -187,13 +187,14 @@ static int add_words(const struct resv_hold *h, const struct dma_buf_access_info
 {
 	static const char *const states[] = { "", "has it", "waits for it",
 					      "lost it, but its device is not done" };
+	const char *dead = death_words(h, slot, info->device);
 	char waits[160];
 	int len;
 
 	waits_words(h, info->waits_for, waits, sizeof(waits));
 	len = snprintf(text, size, "%s (pid %d)%s %s to %s by %s since %" PRIu64 " ms%s",
-		       info->label, (int)info->pid, death_words(h, slot, info->device),
-		       states[info->state], info->write ? "write" : "read",
+		       info->label, (int)info->pid, dead,
+		       states[*dead ? DMA_BUF_ACCESS_HELD : info->state], info->write ? "write" : "read",
 		       info->device ? "DMA" : "CPU", info->age_ms, waits);
 	return len < (int)size ? len : (int)size - 1;
 }

@@ -138,6 +138,12 @@ static inline uintptr_t resv_self(void)
 /* Entries that may have been claimed, and so have to be looked at. */
 uint32_t resv_used(const struct control *c);
 
+/*
+ * How many holds, those too that were lost and not given back yet, may be writing: by CPU, or by a
+ * device that may share its caches.
+ */
+uint32_t resv_writers(const struct control *c);
+
 /* queue.c */
 
 /* Too many turns for honest peers: the words are being scribbled over. */

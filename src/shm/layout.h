@@ -31,7 +31,10 @@
 #define SHM_READ_ONLY 2u
 #define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY)
 
-/* shm_header.tracked: coherency is kept; an access ended without being recorded there */
+/*
+ * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
+ * everything counts as dirty, and does so as long as there are holds that may write
+ */
 #define SHM_TRACKED 1u
 #define SHM_TRACKED_DOUBT 2u
 
