@@ -182,8 +182,6 @@ static inline bool take_one(struct dmabuf_sync *sync, int *ret)
 	if (!resv_take(h, h->kind))
 		return false;
 	sync_note(sync->members[0], resv_self());
-	sync->status = SYNC_LOCKED;
-	sync_note(sync->members[0], resv_self());
 	/* Not before it is ours: a device might come and go in between. */
 	*ret = sync_is_tracked(sync->members[0]) ? sync_begin_members(sync->members, 1) : 0;
 	if (!*ret)
