@@ -40,6 +40,7 @@
 #include <dmabuf/info.h>
 #include <dmabuf/list.h>
 #include <dmabuf/pool.h>
+#include <dmabuf/queued-work.h>
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
 #include <dmabuf/sync-file.h>

@@ -36,4 +36,11 @@ void sync_fd_clear(int fd);
  */
 void sync_releases_drop(struct dmabuf_sync *sync);
 
+/*
+ * A locked object is given back: after an access that ended with @error (0: none), which leaves
+ * torn what was to be written; or without an access, everything as it was.
+ */
+void sync_unlock_error(struct dmabuf_sync *sync, int error);
+void sync_unlock_unused(struct dmabuf_sync *sync);
+
 #endif

@@ -248,16 +248,34 @@ static void exchange_members(struct sync_release *r, struct dmabuf_sync *sync)
 	}
 }
 
-static int unlock_now(struct dmabuf_sync *sync, const struct dma_fence *fence)
+void sync_unlock_error(struct dmabuf_sync *sync, int error)
 {
 	struct sync_release now = { .members = sync->members,
 				    .count = sync->count,
-				    .error = __atomic_load_n(&fence->error, __ATOMIC_RELAXED) };
+				    .error = error };
 
-	if (now.error >= 0)
-		return dmabuf_sync_unlock(sync);
 	give_back(&now);
 	sync->status = SYNC_UNLOCKED;
+}
+
+void sync_unlock_unused(struct dmabuf_sync *sync)
+{
+	unsigned int i;
+
+	for (i = 0; i < sync->count; i++)
+		if (sync_is_tracked(sync->members[i]))
+			(void)sync_coherency_end(sync->members[i]);
+	sync_return_members(sync->members, sync->count);
+	sync->status = SYNC_UNLOCKED;
+}
+
+static int unlock_now(struct dmabuf_sync *sync, const struct dma_fence *fence)
+{
+	int error = __atomic_load_n(&fence->error, __ATOMIC_RELAXED);
+
+	if (error >= 0)
+		return dmabuf_sync_unlock(sync);
+	sync_unlock_error(sync, error);
 	return 0;
 }
 

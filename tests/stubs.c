@@ -352,6 +352,18 @@ TEST(A7_fences_with_descriptors_are_stubs)
 	ASSERT_EQ(info.status, 7);
 	ASSERT_EQ(status, 7);
 	ASSERT_EQ(index, 7);
+TEST(A7_queued_work_is_a_stub)
+{
+	struct dmabuf_work work = { .struct_size = sizeof(work) };
+	struct dma_buf_block_job job = { .struct_size = sizeof(job) };
+	struct dma_buf_attachment attach = { .dir = DMA_NONE };
+	struct dma_buf_sg_table table = { .nents = 1 };
+	struct dma_fence *fence = NULL;
+
+	REFUSED(dmabuf_queue_work(&work, &fence));
+	REFUSED(dma_buf_block_queue(&attach, &table, &job, &fence));
+	REFUSED(dmabuf_cancel_work(fence));
+	ASSERT(!fence);
 }
 
 static void log_fn(enum dmabuf_log_level level, const char *message, void *data)

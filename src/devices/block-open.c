@@ -142,6 +142,7 @@ static int make_lists(struct block_device *b, unsigned int depth)
 
 	b->depth = depth;
 	block_list_init(&b->done);
+	block_list_init(&b->jobs_done);
 	b->transfers = calloc(depth, sizeof(*b->transfers));
 	if (!b->transfers)
 		return dmabuf_fail(ENOMEM, "no memory for %u transfers", depth);
@@ -179,9 +180,17 @@ static void free_device(struct block_device *b)
 void block_release(void *priv)
 {
 	struct block_device *b = priv;
+
+	if (!block_queue_leave(b))
+		block_free(b);
+}
+
+void block_free(struct block_device *b)
+{
 	bool idle;
 
 	if (process_cookie() != b->owner) {
+		block_queue_destroy(b);
 		b->engine->abandon(b);
 		free_device(b);
 		return;
@@ -194,6 +203,7 @@ void block_release(void *priv)
 					     "is not freed");
 		return;
 	}
+	block_queue_destroy(b);
 	b->engine->destroy(b);
 	pthread_cond_destroy(&b->settled);
 	pthread_mutex_destroy(&b->lock);

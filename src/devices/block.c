@@ -99,11 +99,12 @@ static int block_map_sg(struct dma_buf_device *dev, struct dma_buf_sg_table *tab
 	return err;
 }
 
-static struct block_region **find_region(struct block_device *b, const struct dma_buf_sg_table *t)
+static struct block_region **find_region(struct block_device *b,
+					 const struct dma_buf_scatterlist *sgl)
 {
 	struct block_region **link = &b->regions;
 
-	while (*link && (*link)->sgl != t->sgl)
+	while (*link && (*link)->sgl != sgl)
 		link = &(*link)->next;
 	return link;
 }
@@ -114,16 +115,22 @@ static void block_unmap_sg(struct dma_buf_device *dev, struct dma_buf_sg_table *
 {
 	struct block_device *b = dev->priv;
 	struct block_region **link, *region;
+	struct block_queue *queue;
 	bool idle = true;
 
 	if (process_cookie() != b->owner)
 		return;
 	pthread_mutex_lock(&b->lock);
-	region = *find_region(b, table);
+	queue = b->queue;
+	pthread_mutex_unlock(&b->lock);
+	if (queue)
+		block_queue_cancel(queue, table->sgl);
+	pthread_mutex_lock(&b->lock);
+	region = *find_region(b, table->sgl);
 	if (region)
 		idle = block_drain(b, region, BLOCK_DRAIN_MS);
 	/* The lock was given up meanwhile. */
-	link = find_region(b, table);
+	link = find_region(b, table->sgl);
 	region = *link;
 	if (region && idle) {
 		*link = region->next;
@@ -146,6 +153,15 @@ const struct dma_buf_map_ops block_map_ops = {
 
 /* Transfers */
 
+void block_transfer_free(struct block_device *b, struct block_transfer *t)
+{
+	t->job = NULL;
+	t->next = b->unused;
+	b->unused = t;
+	if (b->jobs_starve)
+		block_queue_kick(b->queue);
+}
+
 void block_finish(struct block_device *b, struct block_transfer *t)
 {
 	t->region->under_way--;
@@ -153,7 +169,13 @@ void block_finish(struct block_device *b, struct block_transfer *t)
 	t->under_way = false;
 	b->under_way--;
 	block_plan_free(t);
-	block_list_add(&b->done, t);
+	if (t->job) {
+		b->jobs_under_way--;
+		block_list_add(&b->jobs_done, t);
+		block_queue_kick(b->queue);
+	} else {
+		block_list_add(&b->done, t);
+	}
 	pthread_cond_broadcast(&b->settled);
 }
 
@@ -218,11 +240,10 @@ static int check_transfer(const struct block_device *b, const struct dma_buf_att
 	return 0;
 }
 
-/* With the lock held: a transfer like @wanted is under way. */
-static int start(struct block_device *b, const struct dma_buf_sg_table *table,
-		 const struct block_transfer *wanted, int device_fd)
+int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
+		const struct block_transfer *wanted, int device_fd)
 {
-	struct block_region *region = *find_region(b, table);
+	struct block_region *region = *find_region(b, sgl);
 	struct block_transfer *t = b->unused;
 	int err;
 
@@ -241,6 +262,7 @@ static int start(struct block_device *b, const struct dma_buf_sg_table *table,
 			return err;
 	}
 	t->region = region;
+	t->job = wanted->job;
 	t->write = wanted->write;
 	t->buffer_offset = wanted->buffer_offset;
 	t->length = wanted->length;
@@ -252,33 +274,25 @@ static int start(struct block_device *b, const struct dma_buf_sg_table *table,
 	t->under_way = true;
 	region->under_way++;
 	b->under_way++;
+	b->jobs_under_way += t->job != NULL;
 	err = b->engine->start(b, t);
 	if (err) {
 		region->under_way--;
 		b->under_way--;
+		b->jobs_under_way -= t->job != NULL;
 		t->under_way = false;
 		block_plan_free(t);
-		t->next = b->unused;
-		b->unused = t;
+		block_transfer_free(b, t);
 	}
 	block_signal_done(b);
 	return err;
 }
 
-DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
-				       struct dma_buf_sg_table *table,
-				       enum dma_data_direction direction, uint64_t buffer_offset,
-				       uint64_t length, uint64_t file_offset, uint64_t cookie)
+int block_check_submit(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
+		       enum dma_data_direction direction, const struct block_transfer *wanted)
 {
-	struct block_transfer wanted = {
-		.write = direction == DMA_TO_DEVICE,
-		.buffer_offset = buffer_offset,
-		.length = length,
-		.file_offset = file_offset,
-		.cookie = cookie,
-	};
 	struct block_device *b;
-	int err, device_fd;
+	int err;
 
 	if (!attach || !table)
 		return dmabuf_fail(EINVAL, "block transfer: attachment or table is NULL");
@@ -294,14 +308,33 @@ DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
 	if (!err)
 		err = attachment_check_mapped(attach, table, direction);
 	if (!err)
-		err = check_transfer(b, attach, table, direction, &wanted);
+		err = check_transfer(b, attach, table, direction, wanted);
+	return err;
+}
+
+DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
+				       struct dma_buf_sg_table *table,
+				       enum dma_data_direction direction, uint64_t buffer_offset,
+				       uint64_t length, uint64_t file_offset, uint64_t cookie)
+{
+	struct block_transfer wanted = {
+		.write = direction == DMA_TO_DEVICE,
+		.buffer_offset = buffer_offset,
+		.length = length,
+		.file_offset = file_offset,
+		.cookie = cookie,
+	};
+	int err = block_check_submit(attach, table, direction, &wanted), device_fd;
+	struct block_device *b;
+
 	if (err)
 		return err;
 	device_fd = buffer_device_fd(to_buffer(attach->dmabuf));
 	if (device_fd < 0)
 		return device_fd;
+	b = attach->dev->priv;
 	pthread_mutex_lock(&b->lock);
-	err = start(b, table, &wanted, device_fd);
+	err = block_start(b, table->sgl, &wanted, device_fd);
 	pthread_mutex_unlock(&b->lock);
 	return err;
 }
@@ -315,8 +348,7 @@ static unsigned int take_done(struct block_device *b, struct dma_buf_block_compl
 	while (n < max && (t = block_list_take(&b->done))) {
 		completions[n].cookie = t->cookie;
 		completions[n++].result = t->result;
-		t->next = b->unused;
-		b->unused = t;
+		block_transfer_free(b, t);
 	}
 	return n;
 }
@@ -338,7 +370,7 @@ static int reap(struct block_device *b, struct dma_buf_block_completion *complet
 		n = take_done(b, completions, max);
 		if (n)
 			return (int)n;
-		if (!b->under_way)
+		if (b->under_way == b->jobs_under_way)
 			return dmabuf_fail(ENOENT, "no transfer is under way");
 		left = end - block_now_ms();
 		if (left <= 0)

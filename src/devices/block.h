@@ -59,8 +59,12 @@ struct block_span {
 	bool direct;
 };
 
+struct block_job;
+struct block_queue;
+
 struct block_transfer {
 	struct block_transfer *next;
+	struct block_job *job; /* NULL: the program reaps it */
 	struct block_region *region;
 	bool write;
 	uint64_t buffer_offset, length, file_offset, cookie;
@@ -146,6 +150,12 @@ struct block_device {
 	struct block_transfer *unused;
 	struct block_list done;
 	unsigned int depth, under_way;
+
+	/* For queued jobs; NULL until there is the first. */
+	struct block_queue *queue;
+	struct block_list jobs_done;
+	unsigned int jobs_under_way;
+	bool jobs_starve; /* jobs are ready and there was no transfer unused */
 };
 
 extern const struct dma_buf_map_ops block_map_ops;
@@ -168,6 +178,14 @@ void block_advance(struct block_device *b, struct block_transfer *t, int64_t res
 /* block.c, with the lock held: @t is on the done list from now on. */
 void block_finish(struct block_device *b, struct block_transfer *t);
 void block_signal_done(struct block_device *b);
+/* A transfer may be used again. */
+void block_transfer_free(struct block_device *b, struct block_transfer *t);
+/*
+ * Start @wanted on the region that @sgl identifies; an -EAGAIN says that none is unused. 0 or
+ * -errno with words.
+ */
+int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
+		const struct block_transfer *wanted, int device_fd);
 /* Ends the transfers of @region (NULL: all); false: some are still under way after @ms. */
 bool block_drain(struct block_device *b, const struct block_region *region, int ms);
 void block_list_init(struct block_list *list);
@@ -175,9 +193,27 @@ void block_list_add(struct block_list *list, struct block_transfer *t);
 struct block_transfer *block_list_take(struct block_list *list);
 int64_t block_now_ms(void);
 
+/* block.c: a transfer as asked for, checked; the caller's lock is not held. 0 or -errno with words.
+ */
+int block_check_submit(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
+		       enum dma_data_direction direction, const struct block_transfer *wanted);
+
+/* block-queue.c, with the device's lock held: there is something to do for the queue's thread. */
+void block_queue_kick(struct block_queue *queue);
+/* Without it: what waits or is ready for the region of @sgl ends with -ECANCELED. */
+void block_queue_cancel(struct block_queue *queue, const struct dma_buf_scatterlist *sgl);
+/* The device goes, and nothing is under way. In a child: only its memory. */
+void block_queue_destroy(struct block_device *b);
+/*
+ * The last reference to the device went in the queue's own thread, with a job. True: so it did, and
+ * the thread will call block_free() itself.
+ */
+bool block_queue_leave(struct block_device *b);
+
 /* block.c: the block device behind @dev; NULL with words if it is none. */
 struct block_device *block_of(const struct dma_buf_device *dev);
 /* block-open.c: everything that dma_buf_block_open() made; the last reference is gone. */
 void block_release(void *priv);
+void block_free(struct block_device *b);
 
 #endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+#include "work-pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "process.h"
+
+#define THREADS_MAX 16
+#define LINGER_MS 50
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	uint64_t cookie; /* of the process that all of this is of */
+	struct dmabuf_list items;
+	unsigned int reserved;
+	unsigned int threads;
+} pool = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.work = PTHREAD_COND_INITIALIZER,
+	.items = { &pool.items, &pool.items },
+};
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&pool.lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&pool.lock);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+static void lock_pool(void)
+{
+	uint64_t cookie = process_cookie();
+
+	pthread_once(&fork_once, watch_forks);
+	pthread_mutex_lock(&pool.lock);
+	if (pool.cookie == cookie)
+		return;
+	/* The threads, and what they were to do, are the parent's. */
+	pool.cookie = cookie;
+	list_init(&pool.items);
+	pool.reserved = 0;
+	pool.threads = 0;
+	pthread_cond_init(&pool.work, NULL);
+}
+
+/* With the lock held. False: nothing came for a while, and nothing is to come. */
+static bool wait_for_work(void)
+{
+	struct timespec until;
+	int err = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += LINGER_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	while (list_empty(&pool.items) && !err)
+		err = pool.reserved ? pthread_cond_wait(&pool.work, &pool.lock)
+				    : pthread_cond_timedwait(&pool.work, &pool.lock, &until);
+	return !list_empty(&pool.items) || pool.reserved;
+}
+
+static void *run(void *arg)
+{
+	struct work_item *item;
+
+	lock_pool();
+	while (wait_for_work()) {
+		if (list_empty(&pool.items))
+			continue;
+		item = container_of(pool.items.next, struct work_item, link);
+		list_remove(&item->link);
+		pthread_mutex_unlock(&pool.lock);
+		item->func(item);
+		lock_pool();
+	}
+	pool.threads--;
+	pthread_mutex_unlock(&pool.lock);
+	return NULL;
+}
+
+static unsigned int threads_wanted(void)
+{
+	static unsigned int most;
+	long processors;
+
+	if (!most) {
+		processors = sysconf(_SC_NPROCESSORS_ONLN);
+		most = processors < 1		  ? 1
+		       : processors > THREADS_MAX ? THREADS_MAX
+						  : (unsigned int)processors;
+	}
+	return pool.reserved < most ? pool.reserved : most;
+}
+
+/* With the lock held. */
+static int start_thread(void)
+{
+	pthread_attr_t attr;
+	sigset_t all, saved;
+	pthread_t thread;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return err;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &saved);
+	err = pthread_create(&thread, &attr, run, NULL);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		pool.threads++;
+	return err;
+}
+
+int work_pool_reserve(void)
+{
+	int err = 0;
+
+	lock_pool();
+	pool.reserved++;
+	if (pool.threads < threads_wanted())
+		err = start_thread();
+	if (pool.threads)
+		err = 0;
+	if (err)
+		pool.reserved--;
+	pthread_mutex_unlock(&pool.lock);
+	return err ? dmabuf_fail(EAGAIN, "no thread for queued work: %s", strerror(err)) : 0;
+}
+
+void work_pool_unreserve(void)
+{
+	lock_pool();
+	pool.reserved--;
+	/* Those that have nothing left to wait for. */
+	if (!pool.reserved)
+		pthread_cond_broadcast(&pool.work);
+	pthread_mutex_unlock(&pool.lock);
+}
+
+void work_pool_run(struct work_item *item, void (*func)(struct work_item *item))
+{
+	lock_pool();
+	item->func = func;
+	list_add_before(&item->link, &pool.items);
+	pthread_cond_signal(&pool.work);
+	pthread_mutex_unlock(&pool.lock);
+}
+
+bool work_pool_withdraw(struct work_item *item)
+{
+	bool queued;
+
+	lock_pool();
+	queued = !list_empty(&item->link);
+	list_remove(&item->link);
+	pthread_mutex_unlock(&pool.lock);
+	return queued;
+}
