@@ -16,3 +16,22 @@
 			grep -qF "$call" "$DOCS/../include/dmabuf/dmabuf-sync.h"
 		done
 }
+
+@test "E4 queued work: read, invert and write, all of it queued before it begins" {
+	cd "$BATS_TEST_TMPDIR"
+	head -c 700001 /dev/urandom >input
+	"$EXAMPLE_QUEUED" input output
+	python3 -c 'import sys; sys.stdout.buffer.write(bytes(255 - b for b in open("input", "rb").read()))' >want
+	cmp output want
+	"$EXAMPLE_QUEUED" output again
+	cmp again input
+}
+
+@test "E4 queued work: what cannot be is told" {
+	cd "$BATS_TEST_TMPDIR"
+	head -c 3000000 /dev/zero >large
+	run "$EXAMPLE_QUEUED" large output
+	[ "$status" -ne 0 ]
+	run "$EXAMPLE_QUEUED" missing output
+	[ "$status" -ne 0 ]
+}
