@@ -352,6 +352,8 @@ TEST(A7_fences_with_descriptors_are_stubs)
 	ASSERT_EQ(info.status, 7);
 	ASSERT_EQ(status, 7);
 	ASSERT_EQ(index, 7);
+}
+
 TEST(A7_queued_work_is_a_stub)
 {
 	struct dmabuf_work work = { .struct_size = sizeof(work) };
