@@ -486,10 +486,12 @@ static void drop(struct dmabuf_sync *sync)
 	sync->attempt = NULL;
 	sync_fd_clear(sync->fd);
 	/* Callbacks are removed by the thread: this may be one of them. */
-	if (a->num_inputs)
+	if (a->num_inputs) {
+		resv_thread_forget_words(&a->sleeper);
 		resv_thread_kick(&a->sleeper);
-	else
+	} else {
 		resv_thread_remove(&a->sleeper);
+	}
 	resv_sleeper_put(&a->sleeper);
 }
 

@@ -335,6 +335,13 @@ int resv_thread_add(struct resv_sleeper *s)
 	return 0;
 }
 
+void resv_thread_forget_words(struct resv_sleeper *s)
+{
+	thread_lock();
+	s->count = 0;
+	thread_unlock();
+}
+
 void resv_thread_remove(struct resv_sleeper *s)
 {
 	bool drop;

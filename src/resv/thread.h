@@ -67,6 +67,9 @@ int resv_thread_add(struct resv_sleeper *sleeper);
  */
 void resv_thread_remove(struct resv_sleeper *sleeper);
 
+/* It stays listed, but its words go: what they are in may be unmapped after this. */
+void resv_thread_forget_words(struct resv_sleeper *sleeper);
+
 /*
  * Have it looked at soon. For whoever has a reference; takes no lock, and makes a system call only
  * if the thread sleeps.
