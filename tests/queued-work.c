@@ -538,6 +538,30 @@ TEST(E4_more_jobs_than_the_device_takes_wait_for_their_turn)
 	close(fd);
 }
 
+/* A job's fence is a fence: it goes to another process as a descriptor. */
+TEST(E4_a_jobs_fence_can_be_waited_for_by_its_descriptor)
+{
+	struct dma_fence *input = fence_new(), *job;
+	struct dmabuf_sync_file_options o = { .size = sizeof(o) };
+	struct pollfd pfd = { .events = POLLIN };
+	struct rig r;
+	int status;
+
+	rig_with_file(&r, 4);
+	job = queue_block(&r, DMA_FROM_DEVICE, SIZE, 0, input);
+	pfd.fd = dmabuf_sync_file_create(job, &o);
+	ASSERT_OK(pfd.fd);
+	ASSERT_EQ(poll(&pfd, 1, 0), 0);
+	ASSERT_OK(dma_fence_signal(input));
+	ASSERT_EQ(poll(&pfd, 1, WAIT_MS), 1);
+	ASSERT_OK(dmabuf_sync_file_wait(pfd.fd, WAIT_MS, &status));
+	ASSERT_EQ(status, 1);
+	close(pfd.fd);
+	dma_fence_put(input);
+	dma_fence_put(job);
+	rig_close(&r);
+}
+
 static int dies_with_jobs(struct peer *peer, struct dma_buf *dmabuf)
 {
 	struct gate began, never_comes;

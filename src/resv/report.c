@@ -192,10 +192,10 @@ static int add_words(const struct resv_hold *h, const struct dma_buf_access_info
 	int len;
 
 	waits_words(h, info->waits_for, waits, sizeof(waits));
-	len = snprintf(text, size, "%s (pid %d)%s %s to %s by %s since %" PRIu64 " ms%s",
-		       info->label, (int)info->pid, dead,
-		       states[*dead ? DMA_BUF_ACCESS_HELD : info->state], info->write ? "write" : "read",
-		       info->device ? "DMA" : "CPU", info->age_ms, waits);
+	len = snprintf(
+		text, size, "%s (pid %d)%s %s to %s by %s since %" PRIu64 " ms%s", info->label,
+		(int)info->pid, dead, states[*dead ? DMA_BUF_ACCESS_HELD : info->state],
+		info->write ? "write" : "read", info->device ? "DMA" : "CPU", info->age_ms, waits);
 	return len < (int)size ? len : (int)size - 1;
 }
 
@@ -219,8 +219,7 @@ int resv_report(const struct resv_hold *h, int err, uint64_t waited_ns)
 		if (++found > NAMED)
 			continue;
 		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", len ? "; " : "");
-		len += (size_t)add_words(h, &info, resv_slot(seen), text + len,
-					 sizeof(text) - len);
+		len += (size_t)add_words(h, &info, resv_slot(seen), text + len, sizeof(text) - len);
 	}
 	if (found > NAMED)
 		snprintf(text + len, sizeof(text) - len, "; and %u more", found - NAMED);

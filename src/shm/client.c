@@ -113,7 +113,8 @@ static bool other_devices(const struct client *client)
 
 	return (slot && range_locked(client->fd, SHM_LOCK_DEVICE(0), slot)) ||
 	       (slot + 1 < DMA_BUF_MAX_CLIENTS &&
-		range_locked(client->fd, SHM_LOCK_DEVICE(slot + 1), DMA_BUF_MAX_CLIENTS - slot - 1));
+		range_locked(client->fd, SHM_LOCK_DEVICE(slot + 1),
+			     DMA_BUF_MAX_CLIENTS - slot - 1));
 }
 
 bool client_others(const struct client *client)

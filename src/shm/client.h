@@ -14,7 +14,7 @@
 #include "shm/control.h"
 
 struct client {
-	int fd; /* an open file description of our own; carries the slot's lock */
+	int fd;	       /* an open file description of our own; carries the slot's lock */
 	int device_fd; /* one more, made when needed; carries the lock of our devices */
 	uint32_t slot;
 	uint32_t generation;
