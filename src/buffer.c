@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "buffer-resv.h"
 #include "error.h"
 #include "process.h"
 #include "registry.h"
@@ -50,6 +51,13 @@ struct buffer *buffer_new(void)
 	b->brackets = b->brackets_inline;
 	b->bracket_room = BRACKETS_INLINE;
 	b->base.exp_name = b->exp_name;
+	b->resv = buffer_resv_new(b);
+	if (!b->resv) {
+		client_destroy(&b->client);
+		free(b);
+		return dmabuf_fail_ptr(ENOMEM, "no memory for a handle");
+	}
+	b->base.resv = &b->resv->base;
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(&b->list_mutex, &attr);
@@ -79,6 +87,7 @@ void buffer_close_fd(int *fd)
 void buffer_destroy(struct buffer *b)
 {
 	registry_untrack(b);
+	buffer_resv_free(b->resv, b->cookie == process_cookie());
 	if (b->cookie == process_cookie()) {
 		/* The slot is freed while its lock is still held. */
 		if (b->control.header)

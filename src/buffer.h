@@ -22,6 +22,7 @@
 #include "storage.h"
 
 struct attachment;
+struct buffer_resv;
 struct exporter_class;
 
 /* What identifies a buffer in this process: what fstat says of its descriptor. */
@@ -57,6 +58,7 @@ struct buffer {
 	struct life life; /* begun with the first hold */
 	struct control control;
 	struct storage storage;
+	struct buffer_resv *resv; /* its reservation object, see buffer-resv.h */
 
 	pthread_mutex_t list_mutex;	/* errorcheck: ops that call back are told */
 	struct attachment *attachments; /* of this process; guarded by list_mutex */

@@ -157,7 +157,8 @@ static struct buffer *export_buffer(const struct dma_buf_export_info *info, cons
 	b->base.size = info->size;
 	b->base.ops = info->ops;
 	b->base.priv = info->priv;
-	b->base.resv = info->resv;
+	if (info->resv)
+		b->base.resv = info->resv;
 	b->base.flags = info->flags & O_ACCMODE;
 	registry_lock();
 	err = registry_add(b);

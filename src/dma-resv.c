@@ -10,12 +10,14 @@
 
 #include "error.h"
 #include "export.h"
+#include "ww-shared.h"
 
 /* The least that is worth an allocation, and the most that makes sense. */
 #define LIST_MIN 4u
 #define LIST_MAX (1u << 20)
 
-static DMABUF_DEFINE_WW_CLASS(resv_class);
+/* Wait-die, as mainline's. */
+static DMABUF_DEFINE_WD_CLASS(resv_class);
 
 DMABUF_PUBLIC struct dmabuf_ww_class *dma_resv_ww_class(void)
 {
@@ -74,7 +76,8 @@ DMABUF_PUBLIC bool dma_resv_is_locked(const struct dma_resv *obj)
 
 DMABUF_PUBLIC int dma_resv_assert_held(const struct dma_resv *obj)
 {
-	if (dma_resv_is_locked(obj))
+	/* A buffer's may be somebody else's. */
+	if (obj->lock.shared ? ww_shared_ours(obj->lock.shared) : dma_resv_is_locked(obj))
 		return 0;
 	return dmabuf_fail(EPERM, "the reservation object is not locked: dma_resv_lock() it first");
 }

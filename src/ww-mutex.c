@@ -4,7 +4,8 @@
  * with which age. Uncontended it is one compare-and-swap to take and one to give back. The bit for
  * waiters is set as long as the list is not empty; both change under mutex.lock only, and while it
  * is set the mutex is never free: it is handed to the first waiter. So a waiter's fate is decided
- * by others, under that lock, once: it has been given the mutex, or it must die.
+ * by others, under that lock, once: it has been given the mutex, or it must die. A buffer's mutex
+ * has none of this, but an entry in the buffer's reservation: ww-shared.c.
  */
 #include <errno.h>
 
@@ -14,6 +15,7 @@
 #include "error.h"
 #include "export.h"
 #include "list.h"
+#include "ww-shared.h"
 
 #define WW_LOCKED ((uintptr_t)1)
 #define WW_WAITERS ((uintptr_t)2)
@@ -49,10 +51,9 @@ static struct waiter *waiter_of(struct dmabuf_list *link)
 	return container_of(link, struct waiter, link);
 }
 
-/* The difference wraps as the stamps do. */
 static bool younger(const struct dmabuf_ww_acquire_ctx *a, const struct dmabuf_ww_acquire_ctx *b)
 {
-	return (long)(a->stamp - b->stamp) > 0;
+	return ww_older(b->stamp, a->stamp);
 }
 
 /* Who holds nothing blocks nobody and may wait in any place. */
@@ -86,7 +87,7 @@ static bool gives_way(const struct dmabuf_ww_mutex *m, const struct dmabuf_ww_ac
 	if (!can_die(ctx))
 		return false;
 	if (!ctx->ww_class->is_wait_die)
-		return __atomic_load_n(&ctx->wounded, __ATOMIC_ACQUIRE);
+		return ww_wounded(ctx);
 	if (holder && younger(ctx, holder))
 		return true;
 	for (link = m->waiters.next; link != &m->waiters; link = link->next) {
@@ -141,6 +142,14 @@ static int withdraw(struct dmabuf_ww_mutex *m, struct waiter *waiter, int why)
 	return why;
 }
 
+/* Whoever holds buffers can be wounded there too, by other processes. */
+static int sleep_on(const struct waiter *waiter, uint32_t seen, bool intr)
+{
+	if (waiter->ctx && !list_empty(&waiter->ctx->shared))
+		return ww_shared_sleep(waiter->ctx, seen, intr);
+	return futex_wait(waiter->event, seen, FUTEX_FOREVER);
+}
+
 /* With mutex.lock held, which is given back while asleep. */
 static int wait_for_fate(struct dmabuf_ww_mutex *m, struct waiter *waiter, bool intr)
 {
@@ -157,7 +166,7 @@ static int wait_for_fate(struct dmabuf_ww_mutex *m, struct waiter *waiter, bool 
 		if (interrupted)
 			return withdraw(m, waiter, -EINTR);
 		lock_word_give(&m->lock);
-		interrupted = futex_wait(waiter->event, seen, FUTEX_FOREVER) == -EINTR && intr;
+		interrupted = sleep_on(waiter, seen, intr) == -EINTR && intr;
 		lock_word_take(&m->lock);
 	}
 }
@@ -216,6 +225,8 @@ static int lock_common(struct dmabuf_ww_mutex *m, struct dmabuf_ww_acquire_ctx *
 {
 	int ret = 0;
 
+	if (m->shared)
+		return ww_shared_lock(m->shared, ctx, intr);
 	if (ctx) {
 		if (word_ctx(word_load(m)) == ctx)
 			return -EALREADY;
@@ -247,6 +258,7 @@ DMABUF_PUBLIC void dmabuf_ww_mutex_init(struct dmabuf_ww_mutex *lock,
 {
 	__atomic_store_n(&lock->word, 0, __ATOMIC_RELAXED);
 	lock->ww_class = ww_class;
+	lock->shared = NULL;
 	list_init(&lock->waiters);
 	lock->lock = (struct dma_fence_lock)DMA_FENCE_LOCK_INIT;
 }
@@ -263,8 +275,9 @@ DMABUF_PUBLIC void dmabuf_ww_acquire_init(struct dmabuf_ww_acquire_ctx *ctx,
 {
 	*ctx = (struct dmabuf_ww_acquire_ctx){
 		.ww_class = ww_class,
-		.stamp = __atomic_add_fetch(&ww_class->stamp, 1, __ATOMIC_RELAXED),
+		.stamp = ww_stamp(ww_class),
 	};
+	list_init(&ctx->shared);
 }
 
 DMABUF_PUBLIC int dmabuf_ww_acquire_done(struct dmabuf_ww_acquire_ctx *ctx)
@@ -272,6 +285,7 @@ DMABUF_PUBLIC int dmabuf_ww_acquire_done(struct dmabuf_ww_acquire_ctx *ctx)
 	if (ctx->done)
 		return dmabuf_fail(EINVAL, "the acquire context is done already");
 	ctx->done = true;
+	ww_set_leave(ctx);
 	return 0;
 }
 
@@ -280,6 +294,7 @@ DMABUF_PUBLIC int dmabuf_ww_acquire_fini(struct dmabuf_ww_acquire_ctx *ctx)
 	if (ctx->acquired)
 		return dmabuf_fail(EBUSY, "the acquire context still holds %u mutexes",
 				   ctx->acquired);
+	ww_set_free(ctx);
 	return 0;
 }
 
@@ -310,6 +325,8 @@ DMABUF_PUBLIC int dmabuf_ww_mutex_lock_slow_interruptible(struct dmabuf_ww_mutex
 DMABUF_PUBLIC int dmabuf_ww_mutex_trylock(struct dmabuf_ww_mutex *lock,
 					  struct dmabuf_ww_acquire_ctx *ctx)
 {
+	if (lock->shared)
+		return ww_shared_trylock(lock->shared, ctx);
 	if (ctx) {
 		if (ctx_check(lock, ctx))
 			return 0;
@@ -339,10 +356,12 @@ DMABUF_PUBLIC int dmabuf_ww_mutex_unlock(struct dmabuf_ww_mutex *lock)
 	uintptr_t word = word_load(lock);
 	struct dmabuf_ww_acquire_ctx *ctx = word_ctx(word);
 
+	if (lock->shared)
+		return ww_shared_unlock(lock->shared);
 	if (!(word & WW_LOCKED))
 		return dmabuf_fail(EPERM, "the mutex is not held, so it cannot be given back");
 	if (ctx)
-		ctx->acquired--;
+		ww_released(ctx);
 	if (word_change(lock, (uintptr_t)ctx | WW_LOCKED, 0))
 		return 0;
 	lock_word_take(&lock->lock);
@@ -356,10 +375,10 @@ DMABUF_PUBLIC int dmabuf_ww_mutex_unlock(struct dmabuf_ww_mutex *lock)
 
 DMABUF_PUBLIC bool dmabuf_ww_mutex_is_locked(const struct dmabuf_ww_mutex *lock)
 {
-	return word_load(lock) & WW_LOCKED;
+	return lock->shared ? ww_shared_is_locked(lock->shared) : word_load(lock) & WW_LOCKED;
 }
 
 DMABUF_PUBLIC struct dmabuf_ww_acquire_ctx *dmabuf_ww_mutex_ctx(const struct dmabuf_ww_mutex *lock)
 {
-	return word_ctx(word_load(lock));
+	return lock->shared ? ww_shared_ctx(lock->shared) : word_ctx(word_load(lock));
 }

@@ -186,12 +186,11 @@ TEST(E1_of_two_that_wait_for_each_other_the_younger_gives_way)
 
 TEST(E1_ages_wrap)
 {
-	wound_wait.stamp = LONG_MAX - 1; /* one on each side of the sign */
+	/* One on each side of the sign; the low 16 bits tell processes apart. */
+	wound_wait.stamp = INT64_MAX - 0x1ffff;
 	abba(&wound_wait);
-	wait_die.stamp = ULONG_MAX - 1; /* one on each side of zero */
+	wait_die.stamp = INT64_MAX - 0x1ffff;
 	abba(&wait_die);
-	wound_wait.stamp = ULONG_MAX - 1;
-	abba(&wound_wait);
 }
 
 TEST(E1_wound_wait_wakes_the_younger_that_waits)

@@ -99,7 +99,7 @@ static inline enum dma_resv_usage dma_resv_usage_rw(bool write)
 /**
  * dma_resv_ww_class - the class of all reservations' locks (kernel: reservation_ww_class)
  *
- * Return: a wound-wait class, for dmabuf_ww_acquire_init(). Never blocks.
+ * Return: a wait-die class, as in Linux, for dmabuf_ww_acquire_init(). Never blocks.
  */
 struct dmabuf_ww_class *dma_resv_ww_class(void);
 

@@ -17,7 +17,21 @@
  * a waiter. What waits is ordered by age; those without a context come in their order of arrival
  * and are not overtaken by contexts that come later and are younger than all that wait.
  *
- * All of this works within one process. Waits end when the holder gives the mutex back.
+ * A mutex works within one process, and its waits end when the holder gives it back. The lock of a
+ * buffer's reservation object (dma_buf.resv) is such a mutex too, for all processes that have the
+ * buffer, and contexts take both kinds at once. There, ages are compared across processes, with the
+ * time at which the contexts began; a context's own class says whether it dies or is wounded.
+ * Beyond what Linux does:
+ *
+ * - A context that holds something never waits behind somebody without a context: -EDEADLK.
+ * - After some -EDEADLK in a row, the first mutex that a context takes next brings with it, in one
+ *   order that is the same for all, the buffers that it asked for before; asking for them again
+ *   returns 0 at once. So it gets through, whatever ages others pretend to have.
+ * - A holder that dies is found out, and one that keeps others waiting for longer than 5 s from its
+ *   last grant loses the mutex; its dmabuf_ww_mutex_unlock() returns -ETIMEDOUT.
+ * - Further errors: -ENOMEM, -ENOSPC (the buffer's reservation is full), -EIO (the buffer is
+ *   spoilt), -ECHILD (the handle is the parent process's), -EDEADLK without a context: this thread
+ *   has the mutex, or one that comes after it.
  */
 #ifndef DMABUF_WW_MUTEX_H
 #define DMABUF_WW_MUTEX_H
@@ -41,7 +55,7 @@ extern "C" {
  * DMABUF_DEFINE_WW_CLASS() and DMABUF_DEFINE_WD_CLASS() make one.
  */
 struct dmabuf_ww_class {
-	unsigned long stamp;
+	uint64_t stamp;
 	bool is_wait_die;
 };
 
@@ -51,25 +65,36 @@ struct dmabuf_ww_class {
 /** DMABUF_DEFINE_WD_CLASS - a wait-die class of this name */
 #define DMABUF_DEFINE_WD_CLASS(name) struct dmabuf_ww_class name = { 0, true }
 
+struct dmabuf_ww_set;
+struct dmabuf_ww_shared;
+
 /**
  * struct dmabuf_ww_acquire_ctx - one go at several mutexes (kernel: struct ww_acquire_ctx)
  * @ww_class: the class of the mutexes
- * @stamp: age; smaller is older, with wrap
+ * @stamp: age; smaller is older, with wrap; no two contexts of a machine have the same
  * @acquired: how many mutexes it holds
  * @event: changes when its thread, asleep, has to look
  * @wounded: an older context waits for what this one holds
  * @done: dmabuf_ww_acquire_done() was called
+ * @ordered: it has its buffers in ascending order, and without an age
+ * @back_offs: -EDEADLK so far
+ * @shared: buffers' mutexes that it holds
+ * @set: buffers that it asked for, if it had to back off
  *
  * Lives on the stack of the thread that uses it; used by one thread at a time. For the library
  * only.
  */
 struct dmabuf_ww_acquire_ctx {
 	struct dmabuf_ww_class *ww_class;
-	unsigned long stamp;
+	uint64_t stamp;
 	unsigned int acquired;
 	uint32_t event;
 	bool wounded;
 	bool done;
+	bool ordered;
+	unsigned int back_offs;
+	struct dmabuf_list shared;
+	struct dmabuf_ww_set *set;
 };
 
 /**
@@ -78,6 +103,7 @@ struct dmabuf_ww_acquire_ctx {
  * @ww_class: its class
  * @waiters: those who wait, in the order in which they get it
  * @lock: guards @waiters
+ * @shared: the buffer whose mutex this is; NULL: it is this process's only
  *
  * Can be anywhere in memory. For the library only.
  */
@@ -86,6 +112,7 @@ struct dmabuf_ww_mutex {
 	struct dmabuf_ww_class *ww_class;
 	struct dmabuf_list waiters;
 	struct dma_fence_lock lock;
+	struct dmabuf_ww_shared *shared;
 };
 
 #ifndef DMABUF_DISABLED
@@ -192,7 +219,7 @@ int dmabuf_ww_mutex_trylock(struct dmabuf_ww_mutex *lock, struct dmabuf_ww_acqui
  *
  * Makes no system call if nobody waits. The kernel's has no return value.
  *
- * Return: 0; -EPERM: it is not held.
+ * Return: 0; -EPERM: it is not held; -ETIMEDOUT: a buffer's, which was lost to the lease before.
  */
 int dmabuf_ww_mutex_unlock(struct dmabuf_ww_mutex *lock);
 

@@ -21,6 +21,7 @@ static void write_label(struct control *c, uint32_t e, const char *label)
 	for (i = 0; i < SHM_RESV_LABEL_LEN / 8; i++)
 		atomic_store_explicit(&to->text[i], words[i], memory_order_relaxed);
 	atomic_store_explicit(&to->pid, (uint32_t)getpid(), memory_order_relaxed);
+	atomic_store_explicit(&to->note, 0, memory_order_relaxed);
 }
 
 /* Before the entry is anybody's: so whoever sweeps or cleans up knows that it may be. */
@@ -63,7 +64,8 @@ static int find_entry(struct resv_hold *h)
 		write_label(c, e, h->label);
 		atomic_store(&entry->lease_ms, h->lease_ms);
 		atomic_store(&entry->waits_for, 0);
-		atomic_store(&entry->context, 0);
+		atomic_store(&entry->context, h->context);
+		atomic_store(&c->resv->labels[e].note, h->note);
 		atomic_store(&entry->acquiring, 0);
 		atomic_store(&entry->holds, 0);
 		resv_describe(h, h->start, h->length);

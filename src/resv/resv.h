@@ -60,6 +60,8 @@ struct resv_hold {
 	uint32_t lease_ms;
 	uint64_t start, length; /* what it is about, for whoever is told of torn content */
 	uint64_t lock;		/* RESV_LOCK for the object's lock, else 0 */
+	uint64_t context;	/* age of its wound/wait context; 0: a plain entry */
+	uint32_t note;		/* 0, or 1 + the usage of the fence that it stands for */
 	struct buffer *buffer;
 	struct control *control;
 	struct dmabuf_list link; /* all of this process */
@@ -77,6 +79,10 @@ struct resv_sweep {
 /* A waiter's memory of what it saw: leases are measured by who waits, on its own clock. */
 struct resv_waiter {
 	struct resv_hold *hold;
+	/* Of a wound/wait context, else NULL: must it give up? And resv_sleep() with more to it. */
+	bool (*yields)(struct resv_waiter *w);
+	int (*sleep)(struct resv_waiter *w);
+	void *context;
 	uint64_t deadline; /* of clock_ns(), or FUTEX_FOREVER */
 	uint64_t began;
 	uint64_t next_look;
@@ -239,7 +245,10 @@ bool resv_clear_dead(const struct resv_hold *h);
 /* Sleep on the entry's word until then. 0, or -EINTR. */
 int resv_sleep(struct resv_waiter *w);
 
-/* Look and sleep until granted or the deadline. As resv_lock(). */
+/* Say that somebody sleeps. True: he may, while resv_futex() has @expected, until @until. */
+bool resv_doze(struct resv_waiter *w, uint32_t *expected, uint64_t *until);
+
+/* Look and sleep until granted or the deadline. As resv_lock(); -EDEADLK if w->yields(). */
 int resv_wait(struct resv_waiter *w, bool intr);
 
 /* Is the client of @slot gone, its last thread too (and its devices done)? */

@@ -196,25 +196,36 @@ int resv_look(struct resv_waiter *w)
 	return ret ? ret : -EAGAIN;
 }
 
-int resv_sleep(struct resv_waiter *w)
+bool resv_doze(struct resv_waiter *w, uint32_t *expected, uint64_t *until)
 {
 	struct shm_resv_entry *shared = w->hold->shared;
 	uint64_t entry = resv_load(&shared->word);
-	uint64_t until = w->next_look < w->deadline ? w->next_look : w->deadline;
-	int ret;
 
 	if (resv_state(entry) != RESV_WAITING)
-		return 0;
+		return false;
 	if (!(entry & RESV_ASLEEP) && !resv_change(&shared->word, entry, entry | RESV_ASLEEP))
+		return false;
+	*expected = (uint32_t)(entry | RESV_ASLEEP);
+	*until = w->next_look < w->deadline ? w->next_look : w->deadline;
+	return true;
+}
+
+int resv_sleep(struct resv_waiter *w)
+{
+	struct shm_resv_entry *shared = w->hold->shared;
+	uint32_t expected;
+	uint64_t until;
+	int ret;
+
+	if (!resv_doze(w, &expected, &until))
 		return 0;
 	/* futex_waitv(2) goes on after a handler with SA_RESTART, a futex with a deadline ends. */
 	ret = -EAGAIN;
 	if (!w->intr)
-		ret = life_wait(w->hold->control, w->slot, resv_futex(shared),
-				(uint32_t)(entry | RESV_ASLEEP), until);
+		ret = life_wait(w->hold->control, w->slot, resv_futex(shared), expected, until);
 	/* Known to end: there is nothing to hear of any more. */
-	if (ret == -EAGAIN && resv_load(&shared->word) == (entry | RESV_ASLEEP))
-		ret = shm_futex_wait(resv_futex(shared), (uint32_t)(entry | RESV_ASLEEP), until);
+	if (ret == -EAGAIN && atomic_load(resv_futex(shared)) == expected)
+		ret = shm_futex_wait(resv_futex(shared), expected, until);
 	return ret == -EINTR ? ret : 0;
 }
 
@@ -251,6 +262,8 @@ int resv_wait(struct resv_waiter *w, bool intr)
 		ret = resv_look(w);
 		if (ret != -EAGAIN)
 			return ret;
+		if (w->yields && w->yields(w))
+			return resv_withdraw(h) ? resv_granted(h) : -EDEADLK;
 		if (w->looks == 1) {
 			spin(h, w->began + SPIN_NS);
 			if (resv_state(resv_load(&h->shared->word)) != RESV_WAITING)
@@ -260,7 +273,7 @@ int resv_wait(struct resv_waiter *w, bool intr)
 		if (w->looks > 1)
 			resv_token_pass(h);
 		if (!interrupted && clock_ns() < w->deadline) {
-			interrupted = resv_sleep(w) == -EINTR && intr;
+			interrupted = (w->sleep ? w->sleep(w) : resv_sleep(w)) == -EINTR && intr;
 			continue;
 		}
 		if (resv_withdraw(h))

@@ -145,7 +145,9 @@ union shm_resv_line {
 struct shm_resv_label {
 	_Atomic(uint64_t) text[SHM_RESV_LABEL_LEN / 8];
 	_Atomic(uint32_t) pid; /* in its own PID namespace; for display only */
-	uint32_t pad;
+	/* Of a fence: 1 + its usage. Of the object's lock: RESV_WOUND of the hold that is to yield.
+	 */
+	_Atomic(uint32_t) note;
 };
 
 struct shm_resv {
