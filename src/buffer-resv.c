@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+/* The next fence is likely to come soon, and an entry costs a search. */
+#define KEPT 2
+
 struct buffer_resv *buffer_resv_new(struct buffer *b)
 {
 	struct buffer_resv *r = calloc(1, sizeof(*r));
@@ -20,8 +23,21 @@ void buffer_resv_free(struct buffer_resv *r, bool ours)
 {
 	if (!r)
 		return;
+	if (ours) {
+		resv_proxy_return(r);
+		resv_publish_trim(r, 0);
+	}
 	ww_shared_destroy(&r->lock, ours);
-	r->base.lock.shared = NULL;
-	dma_resv_fini(&r->base);
+	/* Fences of a parent are left alone by its child. */
+	if (ours) {
+		r->base.lock.shared = NULL;
+		dma_resv_fini(&r->base);
+	}
 	free(r);
+}
+
+void buffer_resv_unlocking(struct buffer_resv *r)
+{
+	resv_proxy_return(r);
+	resv_publish_trim(r, KEPT);
 }

@@ -77,6 +77,11 @@ int buffer_device_fd(struct buffer *b)
 	return err ? err : b->client.device_fd;
 }
 
+bool buffer_unused(const struct buffer *b)
+{
+	return !atomic_load(&b->pending) && !(b->exporter && client_others(&b->client));
+}
+
 void buffer_close_fd(int *fd)
 {
 	if (*fd >= 0)

@@ -59,6 +59,7 @@ struct buffer {
 	struct control control;
 	struct storage storage;
 	struct buffer_resv *resv; /* its reservation object, see buffer-resv.h */
+	atomic_uint pending;	  /* fences that need the handle: it goes after the last one */
 
 	pthread_mutex_t list_mutex;	/* errorcheck: ops that call back are told */
 	struct attachment *attachments; /* of this process; guarded by list_mutex */
@@ -111,6 +112,9 @@ struct buffer *buffer_new(void);
 
 /* Give back everything that a handle has; it must be out of the registry's table. */
 void buffer_destroy(struct buffer *b);
+
+/* May a handle without references and published descriptor go? */
+bool buffer_unused(const struct buffer *b);
 
 /* Closes what is open and marks it closed. */
 void buffer_close_fd(int *fd);

@@ -408,10 +408,10 @@ DMABUF_PUBLIC void get_dma_buf(struct dma_buf *dmabuf)
 /* With the registry's lock held: may the handle go now, or must it wait for others? */
 static bool last_of_all(struct buffer *b)
 {
-	if (!b->exporter)
+	if (!b->exporter && !atomic_load(&b->pending))
 		return true;
 	buffer_close_fd(&b->fd);
-	return !client_others(&b->client);
+	return buffer_unused(b);
 }
 
 DMABUF_PUBLIC void dma_buf_put(struct dma_buf *dmabuf)

@@ -5,6 +5,7 @@
 
 #include <dmabuf/dma-fence-array.h>
 
+#include "buffer-resv.h"
 #include "dma-resv.h"
 #include "error.h"
 #include "export.h"
@@ -35,6 +36,7 @@ DMABUF_PUBLIC struct dma_fence *dma_resv_iter_next(struct dma_resv_iter *cursor)
 {
 	const struct dma_resv_list *list = cursor->obj->fences;
 	const struct resv_entry *entry;
+	struct buffer_resv *r;
 
 	cursor->is_restarted = false;
 	while (list && cursor->index < list->num_fences) {
@@ -43,7 +45,8 @@ DMABUF_PUBLIC struct dma_fence *dma_resv_iter_next(struct dma_resv_iter *cursor)
 		if (entry->usage <= cursor->usage)
 			return entry->fence;
 	}
-	return NULL;
+	r = buffer_resv_of(cursor->obj);
+	return r ? resv_proxy_lend(r, cursor->usage, &cursor->entry, &cursor->fence_usage) : NULL;
 }
 
 DMABUF_PUBLIC struct dma_fence *dma_resv_iter_first(struct dma_resv_iter *cursor)
@@ -51,6 +54,7 @@ DMABUF_PUBLIC struct dma_fence *dma_resv_iter_first(struct dma_resv_iter *cursor
 	struct dma_fence *fence;
 
 	cursor->index = 0;
+	cursor->entry = 0;
 	fence = dma_resv_iter_next(cursor);
 	cursor->is_restarted = true;
 	return fence;
@@ -64,7 +68,19 @@ static void restart(struct dma_resv_iter *cursor)
 	cursor->version = cursor->obj->version;
 	cursor->num_fences = list ? list->num_fences : 0;
 	cursor->index = 0;
+	cursor->entry = 0;
 	cursor->is_restarted = true;
+}
+
+/* After this process's fences, those of others, which no list has. */
+static bool step_foreign(struct dma_resv_iter *cursor)
+{
+	struct buffer_resv *r = buffer_resv_of(cursor->obj);
+
+	if (!r)
+		return false;
+	cursor->fence = resv_proxy_next(r, cursor->usage, &cursor->entry, &cursor->fence_usage);
+	return cursor->fence;
 }
 
 /* The next entry, whatever it is, with a reference in cursor->fence. false: there is none. */
@@ -83,7 +99,7 @@ static bool step(struct dma_resv_iter *cursor, bool anew)
 		cursor->index++;
 	}
 	lock_word_give(&obj->list_lock);
-	return found;
+	return found || step_foreign(cursor);
 }
 
 static struct dma_fence *walk(struct dma_resv_iter *cursor, bool anew)
@@ -97,6 +113,11 @@ static struct dma_fence *walk(struct dma_resv_iter *cursor, bool anew)
 	} while (found &&
 		 (cursor->fence_usage > cursor->usage || dma_fence_is_signaled(cursor->fence)));
 	return cursor->fence;
+}
+
+unsigned int resv_iter_room(const struct dma_resv_iter *cursor)
+{
+	return cursor->num_fences + (buffer_resv_of(cursor->obj) ? SHM_RESV_ENTRIES : 0);
 }
 
 DMABUF_PUBLIC struct dma_fence *dma_resv_iter_first_unlocked(struct dma_resv_iter *cursor)
@@ -130,10 +151,10 @@ DMABUF_PUBLIC int dma_resv_get_fences(struct dma_resv *obj, enum dma_resv_usage 
 		if (!found || dma_resv_iter_is_restarted(&cursor)) {
 			fences_drop(found, count);
 			count = 0;
-			found = calloc(cursor.num_fences, sizeof(struct dma_fence *));
+			found = calloc(resv_iter_room(&cursor), sizeof(struct dma_fence *));
 			if (!found) {
 				err = dmabuf_fail(ENOMEM, "no memory for %u fences",
-						  cursor.num_fences);
+						  resv_iter_room(&cursor));
 				break;
 			}
 		}

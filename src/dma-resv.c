@@ -8,9 +8,9 @@
 #include <dmabuf/dma-fence-array.h>
 #include <dmabuf/dma-fence-chain.h>
 
+#include "buffer-resv.h"
 #include "error.h"
 #include "export.h"
-#include "ww-shared.h"
 
 /* The least that is worth an allocation, and the most that makes sense. */
 #define LIST_MIN 4u
@@ -127,12 +127,17 @@ DMABUF_PUBLIC int dma_resv_reserve_fences(struct dma_resv *obj, unsigned int num
 {
 	struct dma_resv_list *old = obj->fences, *list;
 	unsigned int used = old ? old->num_fences : 0, i;
+	struct buffer_resv *r = buffer_resv_of(obj);
 	int err = dma_resv_assert_held(obj);
 
 	if (err)
 		return err;
 	if (!num_fences)
 		return dmabuf_fail(EINVAL, "room for no fence is no reservation");
+	if (r)
+		err = resv_publish_reserve(r, num_fences);
+	if (err)
+		return err;
 	if (old && num_fences <= old->max_fences - used)
 		return 0;
 	if (num_fences > LIST_MAX - used)
@@ -200,17 +205,42 @@ DMABUF_PUBLIC int dma_resv_add_fence(struct dma_resv *obj, struct dma_fence *fen
 				   "no room for the fence: dma_resv_reserve_fences() before "
 				   "the work is begun");
 	entry_set(obj, i, fence, usage);
+	if (buffer_resv_of(obj))
+		resv_publish(buffer_resv_of(obj), fence, usage);
 	return 0;
 }
 
 DMABUF_PUBLIC void dma_resv_replace_fences(struct dma_resv *obj, uint64_t context,
 					   struct dma_fence *replacement, enum dma_resv_usage usage)
 {
+	struct buffer_resv *r = buffer_resv_of(obj);
+	struct dma_fence *old;
 	unsigned int i;
 
-	for (i = 0; obj->fences && i < obj->fences->num_fences; i++)
-		if (obj->fences->entry[i].fence->context == context)
-			entry_set(obj, i, replacement, usage);
+	for (i = 0; obj->fences && i < obj->fences->num_fences; i++) {
+		old = obj->fences->entry[i].fence;
+		if (old->context != context)
+			continue;
+		if (r)
+			resv_publish_replace(r, old, replacement, usage);
+		entry_set(obj, i, replacement, usage);
+	}
+}
+
+/* What was copied into a buffer's object keeps others away as what is added does. */
+static int exchange_and_publish(struct dma_resv *dst, struct dma_resv_list *list)
+{
+	struct buffer_resv *r = buffer_resv_of(dst);
+	unsigned int i;
+
+	if (r && list && resv_publish_reserve(r, list->num_fences)) {
+		resv_list_free(list);
+		return -ENOMEM;
+	}
+	resv_list_free(resv_list_exchange(dst, list));
+	for (i = 0; r && list && i < list->num_fences; i++)
+		resv_publish(r, list->entry[i].fence, list->entry[i].usage);
+	return 0;
 }
 
 DMABUF_PUBLIC int dma_resv_copy_fences(struct dma_resv *dst, struct dma_resv *src)
@@ -226,7 +256,7 @@ DMABUF_PUBLIC int dma_resv_copy_fences(struct dma_resv *dst, struct dma_resv *sr
 	dma_resv_for_each_fence_unlocked(&cursor, fence) {
 		if (!list || dma_resv_iter_is_restarted(&cursor)) {
 			resv_list_free(list);
-			list = resv_list_new(cursor.num_fences);
+			list = resv_list_new(resv_iter_room(&cursor));
 			if (!list) {
 				dma_resv_iter_end(&cursor);
 				return -ENOMEM;
@@ -241,6 +271,5 @@ DMABUF_PUBLIC int dma_resv_copy_fences(struct dma_resv *dst, struct dma_resv *sr
 		resv_list_free(list);
 		list = NULL;
 	}
-	resv_list_free(resv_list_exchange(dst, list));
-	return 0;
+	return exchange_and_publish(dst, list);
 }

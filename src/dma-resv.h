@@ -28,6 +28,9 @@ struct dma_resv_list *resv_list_new(unsigned int max_fences);
 /* Drops the references too. NULL is ignored. */
 void resv_list_free(struct dma_resv_list *list);
 
+/* How many fences an unlocked look can find at most, until it is begun anew. */
+unsigned int resv_iter_room(const struct dma_resv_iter *cursor);
+
 /* Exchange the list in one step; returns the old one. With dma_resv.lock held. */
 struct dma_resv_list *resv_list_exchange(struct dma_resv *obj, struct dma_resv_list *list);
 

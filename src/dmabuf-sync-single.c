@@ -42,7 +42,7 @@ static struct single *find(const struct dma_buf *dmabuf, bool take)
 static int single_lock(struct dma_buf *dmabuf, unsigned int type, long timeout_ms, bool intr)
 {
 	struct single *s;
-	int ret = buffer_check(dmabuf);
+	int ret = sync_check_buffer(dmabuf);
 
 	if (!ret)
 		ret = sync_check_type(&type);

@@ -24,6 +24,15 @@ int sync_check(const struct dmabuf_sync *sync)
 	return 0;
 }
 
+int sync_check_buffer(const struct dma_buf *dmabuf)
+{
+	int err = buffer_check(dmabuf);
+
+	if (!err && !dmabuf->resv)
+		return dmabuf_fail(EFAULT, "the buffer has no reservation object (resv is NULL)");
+	return err;
+}
+
 int sync_check_type(unsigned int *type)
 {
 	switch (*type) {
@@ -183,7 +192,7 @@ DMABUF_PUBLIC int dmabuf_sync_get_range(struct dmabuf_sync *sync, struct dma_buf
 	if (!dmabuf)
 		return dmabuf_fail(EFAULT, "no buffer (NULL) to add to sync object \"%s\"",
 				   sync->name);
-	err = buffer_check(dmabuf);
+	err = sync_check_buffer(dmabuf);
 	if (!err)
 		err = check_get(sync, dmabuf, &type, start, len);
 	if (!err)

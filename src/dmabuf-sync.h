@@ -47,6 +47,9 @@ struct dmabuf_sync {
 /* 0; -EFAULT for NULL; -ECHILD with words in a forked child. */
 int sync_check(const struct dmabuf_sync *sync);
 
+/* 0; as buffer_check(); -EFAULT with words: without a reservation. */
+int sync_check_buffer(const struct dma_buf *dmabuf);
+
 /* 0, or -EINVAL with words; RW counts as W. */
 int sync_check_type(unsigned int *type);
 

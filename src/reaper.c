@@ -39,7 +39,7 @@ static struct buffer *take_finished(bool *left)
 	*left = false;
 	registry_lock();
 	for (b = registry_next_zombie(NULL); b && !found; b = registry_next_zombie(b)) {
-		if (client_others(&b->client))
+		if (!buffer_unused(b))
 			*left = true;
 		else
 			found = b;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "buffer-resv.h"
 #include "dma-fence-lock.h"
 #include "error.h"
 #include "resv/fast.h"
@@ -152,6 +153,7 @@ int ww_shared_take(struct dmabuf_ww_shared *s, struct dmabuf_ww_acquire_ctx *ctx
 	if (!h)
 		return -errno;
 	h->ahead = ahead;
+	h->resv.holding = ahead && !list_empty(&ctx->shared);
 	ret = resv_take(&h->resv, RESV_WRITE) ? 0 : take_contended(h, intr);
 	if (ret && ret != -EOWNERDEAD) {
 		hold_put(h);
@@ -325,6 +327,7 @@ int ww_shared_unlock(struct dmabuf_ww_shared *s)
 	if (!h)
 		return dmabuf_fail(EPERM, "this process does not hold the lock of the buffer's "
 					  "reservation object");
+	buffer_resv_unlocking(s->buffer->resv);
 	ctx = h->ctx;
 	ret = release(h);
 	if (ctx)

@@ -62,6 +62,7 @@ static long remote_add_fence(struct remote_side *s, struct dma_resv *obj, long u
 		return ret;
 	ret = dma_resv_reserve_fences(obj, 1);
 	if (!ret) {
+		dma_fence_put(s->fence);
 		s->fence = fence_new();
 		ret = dma_resv_add_fence(obj, s->fence, (enum dma_resv_usage)usage);
 	}
@@ -83,6 +84,15 @@ static long remote_sync_lock(struct remote_side *s, struct dma_buf *dmabuf, long
 	s->sync = dmabuf_sync_init(NULL, "remote");
 	ret = dmabuf_sync_get(s->sync, dmabuf, (unsigned int)type);
 	return ret ? ret : dmabuf_sync_lock(s->sync);
+}
+
+static long remote_sync_unlock(struct remote_side *s)
+{
+	long ret = dmabuf_sync_unlock(s->sync);
+
+	dmabuf_sync_fini(s->sync);
+	s->sync = NULL;
+	return ret;
 }
 
 static long remote_do(struct remote_side *s, const struct command *c)
@@ -122,7 +132,7 @@ static long remote_do(struct remote_side *s, const struct command *c)
 	case ORDER_SYNC_LOCK:
 		return remote_sync_lock(s, dmabuf, c->value);
 	case ORDER_SYNC_UNLOCK:
-		return dmabuf_sync_unlock(s->sync);
+		return remote_sync_unlock(s);
 	default:
 		return 0;
 	}
@@ -215,20 +225,28 @@ __attribute__((unused)) static void remote_kill(struct remote *r)
 }
 
 /* How many accesses of that kind there are, of @pid or (0) of anybody. */
-__attribute__((unused)) static unsigned int accesses(struct dma_buf *dmabuf, pid_t pid, bool lock,
-						     enum dma_buf_access_state state)
+__attribute__((unused)) static unsigned int accesses_at(int fd, pid_t pid, bool lock,
+							enum dma_buf_access_state state)
 {
 	struct dma_buf_info *info = malloc(sizeof(*info));
 	unsigned int i, found = 0;
-	int fd = dma_buf_fd(dmabuf, O_CLOEXEC);
 
 	info->struct_size = sizeof(*info);
 	ASSERT_OK(dma_buf_get_info(fd, info));
-	close(fd);
 	for (i = 0; i < info->access_count; i++)
 		found += info->accesses[i].lock == lock && info->accesses[i].state == state &&
 			 (!pid || info->accesses[i].pid == pid);
 	free(info);
+	return found;
+}
+
+__attribute__((unused)) static unsigned int accesses(struct dma_buf *dmabuf, pid_t pid, bool lock,
+						     enum dma_buf_access_state state)
+{
+	int fd = dma_buf_fd(dmabuf, O_CLOEXEC);
+	unsigned int found = accesses_at(fd, pid, lock, state);
+
+	close(fd);
 	return found;
 }
 

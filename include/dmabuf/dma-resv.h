@@ -70,6 +70,7 @@ struct dma_resv {
  * @version: the list that was begun with
  * @num_fences: how many that had
  * @is_restarted: this is the first one
+ * @entry: the next one of other processes
  *
  * For the library only; see dma_resv_iter_usage() and dma_resv_iter_is_restarted().
  */
@@ -82,6 +83,7 @@ struct dma_resv_iter {
 	uint64_t version;
 	unsigned int num_fences;
 	bool is_restarted;
+	unsigned int entry;
 };
 
 #ifndef DMABUF_DISABLED

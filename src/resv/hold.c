@@ -10,7 +10,7 @@
 #include "resv/token.h"
 #include "text.h"
 
-static void write_label(struct control *c, uint32_t e, const char *label)
+static void write_label(struct control *c, uint32_t e, const char *label, uint32_t note)
 {
 	struct shm_resv_label *to = &c->resv->labels[e];
 	uint64_t words[SHM_RESV_LABEL_LEN / 8];
@@ -21,7 +21,7 @@ static void write_label(struct control *c, uint32_t e, const char *label)
 	for (i = 0; i < SHM_RESV_LABEL_LEN / 8; i++)
 		atomic_store_explicit(&to->text[i], words[i], memory_order_relaxed);
 	atomic_store_explicit(&to->pid, (uint32_t)getpid(), memory_order_relaxed);
-	atomic_store_explicit(&to->note, 0, memory_order_relaxed);
+	atomic_store_explicit(&to->note, note, memory_order_relaxed);
 }
 
 /* Before the entry is anybody's: so whoever sweeps or cleans up knows that it may be. */
@@ -61,11 +61,10 @@ static int find_entry(struct resv_hold *h)
 		h->shared = entry;
 		h->entry = e;
 		start_from(h, idle);
-		write_label(c, e, h->label);
+		write_label(c, e, h->label, h->note);
 		atomic_store(&entry->lease_ms, h->lease_ms);
 		atomic_store(&entry->waits_for, 0);
 		atomic_store(&entry->context, h->context);
-		atomic_store(&c->resv->labels[e].note, h->note);
 		atomic_store(&entry->acquiring, 0);
 		atomic_store(&entry->holds, 0);
 		resv_describe(h, h->start, h->length);
@@ -116,6 +115,14 @@ void resv_unclaim(struct resv_hold *h)
 		resv_change(&h->shared->word, resv_load(&h->shared->word),
 			    resv_entry(RESV_GONE, 0, 0, resv_age(h->plain) + 1));
 	h->shared = NULL;
+}
+
+void resv_relabel(struct resv_hold *h, const char *label, uint32_t note)
+{
+	h->note = note;
+	text_copy(h->label, sizeof(h->label), label);
+	if (h->shared)
+		write_label(h->control, h->entry, h->label, note);
 }
 
 void resv_set_lease(struct resv_hold *h, uint32_t lease_ms)
@@ -263,6 +270,7 @@ static bool leave_lost(struct resv_hold *h, uint64_t entry)
 
 	if (!resv_change(&h->shared->word, entry, left))
 		return false;
+	resv_wake(h->control, h->entry, entry);
 	start_from(h, left);
 	if (torn)
 		h->shared = NULL;
@@ -275,6 +283,7 @@ static bool leave(struct resv_hold *h, uint64_t entry)
 
 	if (!resv_change(&h->shared->word, entry, idle))
 		return false;
+	resv_wake(h->control, h->entry, entry);
 	start_from(h, idle);
 	return true;
 }
@@ -386,12 +395,13 @@ int resv_unlock_torn(struct resv_hold *h)
 		return resv_unlock(h);
 	h->told = false;
 	slow_down(h);
-	entry = resv_load(&h->shared->word);
-	if (resv_state(entry) != RESV_GRANTED)
-		return leave_queue(h);
-	left = resv_entry_ended(entry, RESV_TORN);
-	if (!resv_change(&h->shared->word, entry, left))
-		return leave_queue(h);
+	do {
+		entry = resv_load(&h->shared->word);
+		if (resv_state(entry) != RESV_GRANTED)
+			return leave_queue(h);
+		left = resv_entry_ended(entry, RESV_TORN);
+	} while (!resv_change(&h->shared->word, entry, left));
+	resv_wake(h->control, h->entry, entry);
 	start_from(h, left);
 	h->shared = NULL;
 	resv_advance(h->control, h->lock, &sweep);

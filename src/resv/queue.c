@@ -97,8 +97,7 @@ uint64_t resv_settle(const struct control *c, uint64_t lock)
 	for (turns = 0; resv_word_queued(word) && turns < RESV_TURNS; turns++) {
 		if (settle_entries(c, state, word))
 			resv_change(state, word,
-				    resv_word(RESV_SLOW, resv_word_generation(word),
-					      RESV_NOBODY));
+				    resv_word(RESV_SLOW, resv_word_generation(word), RESV_NOBODY));
 		word = resv_load(state);
 	}
 	return word;
@@ -172,12 +171,31 @@ int resv_join(struct resv_hold *h)
 				"somebody is writing over it");
 }
 
+void resv_freeze(const struct control *c, uint64_t lock)
+{
+	_Atomic(uint64_t) *state = &resv_state_line(c, lock)->word;
+	enum resv_mode mode = resv_word_mode(resv_load(state));
+
+	if (mode == RESV_EXCLUSIVE || mode == RESV_SHARED)
+		atomic_fetch_or(state, RESV_QUEUED);
+	resv_settle(c, lock);
+}
+
+void resv_wake(const struct control *c, uint32_t e, uint64_t seen)
+{
+	if (seen & RESV_ASLEEP)
+		shm_futex_wake_all(resv_futex(resv_entry_line(c, e)));
+}
+
 bool resv_recover(const struct control *c, uint32_t e, uint64_t seen)
 {
 	/* What it wrote may be in the caches, which nobody recorded: while it still counts. */
 	if (resv_tore(seen) && atomic_load(&c->header->tracked))
 		atomic_store(&c->header->tracked, SHM_TRACKED_DOUBT);
-	return resv_change(&resv_entry_line(c, e)->word, seen, resv_remains(seen));
+	if (!resv_change(&resv_entry_line(c, e)->word, seen, resv_remains(seen)))
+		return false;
+	resv_wake(c, e, seen);
+	return true;
 }
 
 /* A fast word that names an entry of the dead is frozen first: then the entry says what it was. */

@@ -165,6 +165,12 @@ void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *swe
 /* Join the queue with the armed entry. 0; -EIO with words. */
 int resv_join(struct resv_hold *h);
 
+/* Those who have it by the fast path become entries in the queue. */
+void resv_freeze(const struct control *c, uint64_t lock);
+
+/* Entry @e was @seen and is not any more: wake those who sleep on its word. */
+void resv_wake(const struct control *c, uint32_t e, uint64_t seen);
+
 /* Everything that the dead client of @slot left here, with its liveness lock known to be free. */
 void resv_recover_slot(const struct control *c, uint32_t slot);
 
@@ -181,6 +187,9 @@ int resv_claim(struct resv_hold *h, struct buffer *b, uint64_t lock, const char 
 
 /* The entry goes back; a hold is given back first. */
 void resv_unclaim(struct resv_hold *h);
+
+/* What the next access is shown as; @note as in struct resv_hold. Before it is taken. */
+void resv_relabel(struct resv_hold *h, const char *label, uint32_t note);
 
 /* How long the next holds last once somebody waits. */
 void resv_set_lease(struct resv_hold *h, uint32_t lease_ms);
@@ -250,6 +259,14 @@ bool resv_doze(struct resv_waiter *w, uint32_t *expected, uint64_t *until);
 
 /* Look and sleep until granted or the deadline. As resv_lock(); -EDEADLK if w->yields(). */
 int resv_wait(struct resv_waiter *w, bool intr);
+
+/*
+ * See to the one at entry @e, that was @seen and is in the way: @known is what the caller knows of
+ * it from its last look, @deep: look after deaths too. True: it is in the way no more. *@next_look
+ * is made earlier if something is due before.
+ */
+bool resv_clear(const struct buffer *b, struct resv_seen *known, uint32_t e, uint64_t seen,
+		uint64_t now, bool deep, uint64_t *next_look);
 
 /* Is the client of @slot gone, its last thread too (and its devices done)? */
 bool resv_dead(const struct buffer *b, uint32_t slot, bool device);

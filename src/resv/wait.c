@@ -57,15 +57,14 @@ static uint64_t lease_ns(const struct control *c, const struct shm_resv_entry *e
 }
 
 /* When the hold that was @seen at entry @e is out of time. */
-static uint64_t expiry(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now)
+static uint64_t expiry(const struct control *c, struct resv_seen *known, uint32_t e, uint64_t seen,
+		       uint64_t now)
 {
-	const struct shm_resv_entry *entry = resv_entry_line(w->hold->control, e);
+	const struct shm_resv_entry *entry = resv_entry_line(c, e);
 	bool acquiring = atomic_load(&entry->acquiring);
-	struct resv_seen *known = &w->seen[e], *before = &w->hold->blocker;
 
-	/* What an earlier wait saw of this very hold counts too. */
-	if (known->word != seen && before->word == seen)
-		*known = *before;
+	/* Whether somebody sleeps on it changes nothing. */
+	seen &= ~RESV_ASLEEP;
 	if (known->word != seen)
 		*known = (struct resv_seen){ .word = seen, .since = now };
 	/* The lease runs from the grant of a group's last member, which comes once. */
@@ -75,38 +74,54 @@ static uint64_t expiry(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_
 		known->complete = true;
 	}
 	known->acquiring = acquiring;
-	*before = *known;
-	return known->since + lease_ns(w->hold->control, entry, acquiring);
+	return known->since + lease_ns(c, entry, acquiring);
+}
+
+bool resv_clear(const struct buffer *b, struct resv_seen *known, uint32_t e, uint64_t seen,
+		uint64_t now, bool deep, uint64_t *next_look)
+{
+	const struct control *c = &b->control;
+	uint64_t until;
+
+	if (deep || life_ended(c, resv_slot(seen))) {
+		if (resv_dead(b, resv_slot(seen), seen & RESV_DEVICE))
+			return resv_recover(c, e, seen);
+		/* It ends, and will be gone in a moment. */
+		if (life_ended(c, resv_slot(seen)) && *next_look > now + ENDING_NS)
+			*next_look = now + ENDING_NS;
+	}
+	if (resv_state(seen) != RESV_GRANTED)
+		return false;
+	until = expiry(c, known, e, seen, now);
+	if (now < until) {
+		if (until < *next_look)
+			*next_look = until;
+		return false;
+	}
+	/* resv_break(): the same hold was seen for a whole lease. */
+	if (!resv_change(&resv_entry_line(c, e)->word, seen, resv_lost(seen)))
+		return false;
+	resv_wake(c, e, seen);
+	control_count(c, leases_lost, 1);
+	return true;
 }
 
 /* See to one that keeps us waiting. True: it does so no more. */
 static bool clear(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now, bool deep)
 {
-	struct resv_hold *h = w->hold;
-	uint64_t until;
+	struct resv_seen *known = &w->seen[e], *before = &w->hold->blocker;
+	const struct buffer *b = w->hold->buffer;
+	bool cleared;
 
-	if (resv_state(seen) != RESV_WAITING && resv_slot(seen) != h->buffer->client.slot)
+	if (resv_state(seen) != RESV_WAITING && resv_slot(seen) != b->client.slot)
 		w->slot = resv_slot(seen);
-	if (deep || life_ended(h->control, resv_slot(seen))) {
-		if (resv_dead(h->buffer, resv_slot(seen), seen & RESV_DEVICE))
-			return resv_recover(h->control, e, seen);
-		/* It ends, and will be gone in a moment. */
-		if (life_ended(h->control, resv_slot(seen)) && w->next_look > now + ENDING_NS)
-			w->next_look = now + ENDING_NS;
-	}
-	if (resv_state(seen) != RESV_GRANTED)
-		return false;
-	until = expiry(w, e, seen, now);
-	if (now < until) {
-		if (until < w->next_look)
-			w->next_look = until;
-		return false;
-	}
-	/* resv_break(): the same hold was seen for a whole lease. */
-	if (!resv_change(&resv_entry_line(h->control, e)->word, seen, resv_lost(seen)))
-		return false;
-	control_count(h->control, leases_lost, 1);
-	return true;
+	/* What an earlier wait saw of this very hold counts too. */
+	if (known->word != (seen & ~RESV_ASLEEP) && before->word == (seen & ~RESV_ASLEEP))
+		*known = *before;
+	cleared = resv_clear(b, known, e, seen, now, deep, &w->next_look);
+	if (resv_state(seen) == RESV_GRANTED)
+		*before = *known;
+	return cleared;
 }
 
 static bool clear_blockers(struct resv_waiter *w, const struct resv_sweep *s, uint64_t now,

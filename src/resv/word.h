@@ -124,7 +124,7 @@ enum resv_state {
  * torn when this was granted; read the entries to see by whom.
  */
 #define RESV_TEARS 32ull
-/* WAITING, and its owner is in the kernel: a grant must wake it. */
+/* In the queue, and somebody sleeps on the word, its owner perhaps: a change must wake them. */
 #define RESV_ASLEEP 64ull
 /* It belongs to the object's lock, not to the access to the memory. */
 #define RESV_LOCK 128ull
