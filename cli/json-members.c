@@ -27,5 +27,6 @@ json_object *json_counters(const struct dma_buf_counters *c)
 	json_add_uint(object, "sync_done", c->sync_done);
 	json_add_uint(object, "sync_skipped", c->sync_skipped);
 	json_add_uint(object, "recovered", c->recovered);
+	json_add_uint(object, "leases_lost", c->leases_lost);
 	return object;
 }

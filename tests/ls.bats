@@ -79,10 +79,75 @@ PYTHON
 	start
 	[ "$(json list '" ".join(d)')" = "schema buffers processes processes_denied" ]
 	[ "$(json list 'd["schema"]')" = "dmabuf-ls/1" ]
-	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments processes" ]
+	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments accesses processes" ]
 	[ "$(mine '" ".join(mine[0]["holders"][0])')" = "pid label alive exporter" ]
 	[ "$(mine '" ".join(mine[0]["attachments"][0])')" = "device pid mapped direction parameters" ]
 	finish
+}
+
+# Processes with locks and fences; sets their numbers.
+start_cast()
+{
+	mkfifo order said
+	"$CAST" "cast $$" <order >said &
+	exec 8>order 9<said
+	read -r exporter reader locker <&9
+}
+
+finish_cast()
+{
+	exec 8>&- 9<&-
+	kill -9 "$exporter" "$reader" "$locker" 2>/dev/null || true
+	wait || true
+}
+
+# An expression over the accesses of that buffer.
+accesses()
+{
+	"$DMABUF" ls --json >list
+	python3 - "cast $$" "$1" <<'PYTHON'
+import json, sys
+b = [b for b in json.load(open("list"))["buffers"] if b.get("name") == sys.argv[1]][0]
+a = {x["label"].split("?")[0]: x for x in b["accesses"]}
+print(eval(sys.argv[2]))
+PYTHON
+}
+
+@test "G1 locks, waiters and fences are listed" {
+	start_cast
+	[ "$(accesses '[a["camera"][k] for k in ("kind", "state", "pid", "usage", "write", "device", "alive")]')" = \
+		"['fence', 'held', $exporter, 'write', True, True, True]" ]
+	[ "$(accesses '[a["reader"][k] for k in ("kind", "state", "pid", "usage", "write", "start", "length")]')" = \
+		"['lock', 'waiting', $reader, None, False, 64, 128]" ]
+	[ "$(accesses 'a["camera"]["ticket"] < a["reader"]["ticket"]')" = True ]
+	[ "$(accesses '[a["ls-cast"][k] for k in ("kind", "state", "pid", "context")]')" = \
+		"['object-lock', 'held', $locker, True]" ]
+	finish_cast
+}
+
+@test "G1 the text lists them, and what others wrote cannot steer a terminal" {
+	start_cast
+	"$DMABUF" ls >text
+	grep -q "^  fence $exporter .*camera?\[31m, held to write by DMA, for write" text
+	grep -q "^  lock $reader .*reader, waiting to read by CPU, bytes 64 + 128" text
+	grep -q "^  object-lock $locker .*ls-cast, held, in a context" text
+	! grep -q $'\e' text
+	finish_cast
+}
+
+exporter_is_gone()
+{
+	[ "$(accesses '(b["exporter_alive"], [a[x]["state"] for x in ("camera", "reader", "ls-cast")])')" = \
+		"(False, ['torn', 'held', 'held'])" ]
+}
+
+@test "G1 they are listed after the exporter's death, and what it left torn" {
+	start_cast
+	kill -9 "$exporter"
+	until_true exporter_is_gone
+	"$DMABUF" ls >text
+	grep -q "^  fence .*camera?.*, torn to write by CPU, for write" text
+	finish_cast
 }
 
 @test "G1 a memfd that only has the name is told as what it is" {

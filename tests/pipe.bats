@@ -148,7 +148,7 @@ sum()
 	"$DMABUF" pipe --json file:in ! sha256 ! file:out >result
 	[ "$(json result '" ".join(d)')" = "schema result exit_status reason failed_element seconds frames bytes bytes_per_second buffers counters elements" ]
 	[ "$(json result '" ".join(d["elements"][1])')" = "number role element pid frames bytes waits wait_seconds user_seconds system_seconds page_faults exit_status signal results" ]
-	[ "$(json result '" ".join(d["counters"])')" = "cpu_access maps cached_maps sync_needed sync_done sync_skipped recovered" ]
+	[ "$(json result '" ".join(d["counters"])')" = "cpu_access maps cached_maps sync_needed sync_done sync_skipped recovered leases_lost" ]
 	[ "$(json result 'd["schema"], d["result"], d["reason"], d["bytes"]')" = "('dmabuf-pipe/1', 'ok', None, 100000)" ]
 	[ "$(json result 'd["elements"][1]["results"]["sha256"]')" = "$(sum in)" ]
 	[ "$(json result '"method" in d["elements"][0]["results"]')" = True ]

@@ -56,6 +56,42 @@ static json_object *attachments(const struct dma_buf_info *info)
 	return array;
 }
 
+static json_object *access_json(const struct dma_buf_info *info,
+				const struct dma_buf_access_info *a)
+{
+	json_object *object = json_object_new_object(), *alive = NULL, *usage = NULL;
+
+	/* null: its owner is gone for good, or nobody knows which it was. */
+	if (a->holder < info->holder_count)
+		alive = json_object_new_boolean(info->holders[a->holder].alive);
+	if (a->fence)
+		usage = json_object_new_string(ls_usage(a->usage));
+	json_add_text(object, "kind", ls_access_kind(a));
+	json_add_text(object, "state", ls_access_state(a->state));
+	json_add_uint(object, "pid", (uint64_t)a->pid);
+	json_add_text(object, "label", a->label);
+	json_object_object_add(object, "alive", alive);
+	json_add_bool(object, "write", a->write);
+	json_add_bool(object, "device", a->device);
+	json_object_object_add(object, "usage", usage);
+	json_add_bool(object, "context", a->context);
+	json_add_uint(object, "ticket", a->ticket);
+	json_add_uint(object, "start", a->start);
+	json_add_uint(object, "length", a->length);
+	json_add_uint(object, "age_ms", a->age_ms);
+	json_add_uint(object, "waits_for", a->waits_for);
+	return object;
+}
+
+static json_object *accesses(const struct dma_buf_info *info)
+{
+	json_object *array = json_object_new_array();
+
+	for (unsigned int i = 0; i < info->access_count; i++)
+		json_object_array_add(array, access_json(info, &info->accesses[i]));
+	return array;
+}
+
 static void add_info(json_object *object, const struct dma_buf_info *info)
 {
 	json_add_uint(object, "size", info->size);
@@ -67,6 +103,7 @@ static void add_info(json_object *object, const struct dma_buf_info *info)
 	json_object_object_add(object, "counters", json_counters(&info->counters));
 	json_object_object_add(object, "holders", holders(info));
 	json_object_object_add(object, "attachments", attachments(info));
+	json_object_object_add(object, "accesses", accesses(info));
 }
 
 static json_object *buffer_json(const struct ls_buffer *b)

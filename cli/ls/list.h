@@ -43,6 +43,9 @@ void ls_free(struct ls_list *list);
 
 void ls_print_text(const struct ls_list *list, bool brief, bool bold);
 void ls_print_json(const struct ls_list *list);
+const char *ls_access_state(enum dma_buf_access_state state);
+const char *ls_access_kind(const struct dma_buf_access_info *a);
+const char *ls_usage(enum dma_resv_usage usage);
 const char *ls_direction(enum dma_data_direction direction);
 
 #endif

@@ -6,20 +6,6 @@
 
 #include "../command.h"
 
-const char *ls_direction(enum dma_data_direction direction)
-{
-	switch (direction) {
-	case DMA_BIDIRECTIONAL:
-		return "bidirectional";
-	case DMA_TO_DEVICE:
-		return "to-device";
-	case DMA_FROM_DEVICE:
-		return "from-device";
-	default:
-		return "none";
-	}
-}
-
 static void print_head(const struct ls_buffer *b, uint64_t size, const char *name,
 		       const char *exporter, unsigned int holders, unsigned int attachments)
 {
@@ -69,6 +55,36 @@ static void print_attachments(const struct dma_buf_info *info)
 	}
 }
 
+static void print_access(const struct dma_buf_info *info, const struct dma_buf_access_info *a)
+{
+	printf("  %s %-8jd %s, %s", ls_access_kind(a), (intmax_t)a->pid, a->label,
+	       ls_access_state(a->state));
+	if (!a->lock)
+		printf(" to %s by %s", a->write ? "write" : "read", a->device ? "DMA" : "CPU");
+	if (a->fence)
+		printf(", for %s", ls_usage(a->usage));
+	if (a->context)
+		printf(", in a context");
+	if (a->start || a->length != info->size)
+		printf(", bytes %" PRIu64 " + %" PRIu64, a->start, a->length);
+	if (a->age_ms)
+		printf(", %" PRIu64 " ms", a->age_ms);
+	if (a->waits_for)
+		printf(", its group waits for %" PRIu64, a->waits_for);
+	if (a->holder < info->holder_count && !info->holders[a->holder].alive)
+		printf(", dead");
+	printf("\n");
+}
+
+/* In the order in which they have it or get it. */
+static void print_accesses(const struct dma_buf_info *info)
+{
+	for (int state = DMA_BUF_ACCESS_HELD; state <= DMA_BUF_ACCESS_TORN; state++)
+		for (unsigned int i = 0; i < info->access_count; i++)
+			if (info->accesses[i].state == (enum dma_buf_access_state)state)
+				print_access(info, &info->accesses[i]);
+}
+
 static void print_ours(const struct ls_buffer *b, bool brief)
 {
 	const struct dma_buf_info *info = b->info;
@@ -89,12 +105,13 @@ static void print_ours(const struct ls_buffer *b, bool brief)
 		       info->split ? " split" : "", info->exporter_alive ? "" : " exporter-gone");
 	print_holders(b);
 	print_attachments(info);
+	print_accesses(info);
 	c = &info->counters;
 	printf("  %" PRIu64 " CPU accesses, %" PRIu64 " maps (%" PRIu64
 	       " kept); cache operations: %" PRIu64 " needed, %" PRIu64 " done, %" PRIu64
-	       " avoided; %" PRIu64 " recovered\n",
+	       " avoided; %" PRIu64 " recovered, %" PRIu64 " leases lost\n",
 	       c->cpu_access, c->maps, c->cached_maps, c->sync_needed, c->sync_done,
-	       c->sync_skipped, c->recovered);
+	       c->sync_skipped, c->recovered, c->leases_lost);
 }
 
 static void print_kernels(const struct ls_buffer *b, bool brief)

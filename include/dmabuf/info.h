@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include <dmabuf/dma-buf.h>
+#include <dmabuf/dma-resv.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -95,13 +96,17 @@ enum dma_buf_access_state {
 
 /**
  * struct dma_buf_access_info - an access that is held or waited for
- * @label: the name of its sync object
+ * @label: the name of its sync object; of a fence, its driver's; of the object's lock, the
+ * program's
  * @pid: as its process saw itself
  * @holder: index of its process in the holders' array; DMA_BUF_MAX_CLIENTS: gone
  * @state: see enum dma_buf_access_state
  * @write: exclusive; else shared with other readers
  * @device: by DMA; else by the CPU
  * @lock: the lock of the reservation object, not an access to the memory
+ * @fence: it ends with a fence that was added to the reservation object
+ * @usage: of that fence: what it is for
+ * @context: the lock was asked for with a wound/wait context
  * @ticket: its place in the queue: lower is earlier, modulo 2^24; 0 where nobody queues
  * @start: first byte
  * @length: bytes
@@ -117,6 +122,9 @@ struct dma_buf_access_info {
 	bool write;
 	bool device;
 	bool lock;
+	bool fence;
+	enum dma_resv_usage usage;
+	bool context;
 	uint32_t ticket;
 	uint64_t start;
 	uint64_t length;

@@ -89,6 +89,17 @@ static uint64_t age_ms(uint64_t stamp)
 	return stamp && stamp < now ? (now - stamp) / 1000000u : 0;
 }
 
+/* What the entry stands for, as far as it makes sense. */
+static void describe_use(const struct shm_resv_entry *entry, const struct shm_resv_label *label,
+			 struct dma_buf_access_info *info)
+{
+	uint32_t note = info->lock ? 0 : atomic_load(&label->note);
+
+	info->fence = note > 0 && note <= 1 + DMA_RESV_USAGE_READ;
+	info->usage = info->fence ? (enum dma_resv_usage)(note - 1) : DMA_RESV_USAGE_KERNEL;
+	info->context = info->lock && atomic_load(&entry->context);
+}
+
 bool resv_describe_entry(const struct control *c, uint32_t e, uint64_t seen,
 			 const uint64_t state_words[SHM_RESV_STATES],
 			 struct dma_buf_access_info *info)
@@ -109,6 +120,7 @@ bool resv_describe_entry(const struct control *c, uint32_t e, uint64_t seen,
 	info->write = resv_is_write(seen) || state == DMA_BUF_ACCESS_TORN;
 	info->device = seen & RESV_DEVICE;
 	info->lock = seen & RESV_LOCK;
+	describe_use(entry, label, info);
 	info->ticket = resv_in_queue(seen) ? resv_ticket(seen) : 0;
 	info->start = atomic_load(&entry->start);
 	info->length = atomic_load(&entry->length);
