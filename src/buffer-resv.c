@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
-/* The next fence is likely to come soon, and an entry costs a search. */
-#define KEPT 2
+/* The next fence is likely to come soon. More would leave too few for others: all of a buffer's
+ * holders may have one, beside one for the lock. */
+#define KEPT 1
 
 struct buffer_resv *buffer_resv_new(struct buffer *b)
 {

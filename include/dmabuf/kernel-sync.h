@@ -149,6 +149,12 @@ typedef struct dma_fence_lock spinlock_t;
 #define dma_resv_held(obj) dma_resv_is_locked(obj)
 #define sync_file_get_fence(fd) dmabuf_sync_file_get_fence(fd)
 
+/* Only a check in the kernel, that reserved room is not kept beyond the lock. */
+static inline void dma_resv_reset_max_fences(struct dma_resv *obj)
+{
+	(void)obj;
+}
+
 static inline bool __dma_fence_is_later(uint64_t f1, uint64_t f2, const struct dma_fence_ops *ops)
 {
 	return dma_fence_seqno_is_later(f1, f2, ops);
