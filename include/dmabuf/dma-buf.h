@@ -114,7 +114,8 @@ struct dma_buf_ops {
  * @exp_name: the exporter's name
  * @priv: the exporter's own; NULL in a process that found the ops through registration without
  *	an open hook
- * @resv: the caller's reservation object as given to dma_buf_export(), else NULL
+ * @resv: the reservation object, never NULL: the buffer's own, which all its holders share, or what
+ *	the exporter gave to dma_buf_export(), which is its process's only; see <dmabuf/dma-resv.h>
  * @flags: the file mode, O_RDWR or O_RDONLY
  *
  * Only the library makes these; more members may follow in later versions.
@@ -155,7 +156,8 @@ struct dma_buf_attachment {
  * @flags: the file mode: O_RDWR, or O_RDONLY for a read-only share: only the exporting process
  *	can write the payload, through dma_buf_vmap(), and nobody can map it writable. O_CLOEXEC is
  *	accepted and means nothing here. Note that 0 is O_RDONLY, as in the kernel.
- * @resv: [optional] the caller's own reservation object
+ * @resv: [optional] the caller's own reservation object, which other processes do not see; NULL:
+ *	the buffer's
  * @priv: mandatory, the exporter's own
  */
 struct dma_buf_export_info {

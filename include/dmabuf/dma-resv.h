@@ -9,8 +9,27 @@
  * - Adding a fence without room is an error, not the end of the program.
  * - Timeouts are milliseconds, see <dmabuf/dma-fence.h>.
  *
- * An object can be anywhere in memory, whether it belongs to a buffer or not. All of this works
- * within one process.
+ * An object can be anywhere in memory, whether it belongs to a buffer or not. One that
+ * dma_resv_init() made works within one process. That of a buffer (dma_buf.resv, unless its
+ * exporter gave its own) works across all processes that have the buffer:
+ *
+ * - Its lock is everybody's, see <dmabuf/ww-mutex.h> for contexts, leases, deaths and errors.
+ * - A fence of usage kernel, write or read that is added here is *published*: it takes its place in
+ *   the queue of those who access the memory, where locks of <dmabuf/dmabuf-sync.h> are too, and
+ *   leaves when it is signalled. Others wait behind it. Signalling of it is enabled with that. One
+ *   that ends with an error leaves torn content; one that takes longer than 5 s while others wait
+ *   keeps them away all the same, and the next one is told. Bookkeeping stays within the process.
+ * - What other processes have there or queue for, locks and published fences, is found after this
+ *   process's own fences: as a fence that ends with that very hold, with -EOWNERDEAD if its process
+ *   died, -ETIMEDOUT if it was lost to its lease, -EIO if its own fence failed. A read is for usage
+ *   read, a write for write, a kernel fence for kernel. Callbacks run in the library's thread.
+ * - Locks of this process are no fences to it, nor is what waits behind them: nobody waits for
+ *   himself. Whoever holds the memory by a lock and submits work for it hands the hold over with
+ *   dmabuf_sync_unlock_fence(); a fence that is only added queues behind, where others can come in
+ *   between.
+ * - The handle stays until the fences that were added here have ended, also after the last
+ *   dma_buf_put().
+ * - A forked child finds nothing there, and its locks answer -ECHILD.
  */
 #ifndef DMABUF_DMA_RESV_H
 #define DMABUF_DMA_RESV_H
@@ -124,7 +143,8 @@ void dma_resv_fini(struct dma_resv *obj);
  * @obj: the object
  * @ctx: acquire context, or NULL
  *
- * Return: as dmabuf_ww_mutex_lock(): 0, -EDEADLK, -EALREADY, -EINVAL.
+ * Return: as dmabuf_ww_mutex_lock(): 0, -EDEADLK, -EALREADY, -EINVAL; of a buffer also -ENOMEM,
+ * -ENOSPC, -EIO, -ECHILD.
  */
 int dma_resv_lock(struct dma_resv *obj, struct dmabuf_ww_acquire_ctx *ctx);
 
@@ -167,7 +187,10 @@ bool dma_resv_trylock(struct dma_resv *obj);
  * dma_resv_unlock - unlock the memory
  * @obj: the object
  *
- * Return: 0; -EPERM: it is not locked.
+ * Fences that a locked look found are not to be used any more, unless references were taken.
+ *
+ * Return: 0; -EPERM: it is not locked, or by another process; -ETIMEDOUT: a buffer's, which was
+ * lost to the lease before; -ECHILD.
  */
 int dma_resv_unlock(struct dma_resv *obj);
 
@@ -183,7 +206,7 @@ bool dma_resv_is_locked(const struct dma_resv *obj);
  * dma_resv_assert_held - say so if nobody has locked the memory
  * @obj: the object
  *
- * Return: 0; -EPERM: it is not locked.
+ * Return: 0; -EPERM: it is not locked, or by another process.
  */
 int dma_resv_assert_held(const struct dma_resv *obj);
 
@@ -191,7 +214,7 @@ int dma_resv_assert_held(const struct dma_resv *obj);
  * dma_resv_locking_ctx - with which context the memory is locked
  * @obj: the object
  *
- * Return: the context; NULL: none. Never blocks.
+ * Return: the context; NULL: none, or another process's. Never blocks.
  */
 struct dmabuf_ww_acquire_ctx *dma_resv_locking_ctx(const struct dma_resv *obj);
 
@@ -200,10 +223,12 @@ struct dmabuf_ww_acquire_ctx *dma_resv_locking_ctx(const struct dma_resv *obj);
  * @obj: the object, locked
  * @num_fences: for how many, 1 or more
  *
- * Makes place by dropping fences that are signalled. The room is there until the fences are added;
- * asking again does not add up.
+ * Makes place by dropping fences that are signalled. The room is there until the fences are added
+ * or the object is unlocked; asking again does not add up. In a buffer's object each takes one of
+ * the DMA_BUF_MAX_ACCESSES entries that all its holders share.
  *
- * Return: 0; -EINVAL: @num_fences is 0; -EPERM: not locked; -ENOMEM.
+ * Return: 0; -EINVAL: @num_fences is 0; -EPERM: not locked; -ENOMEM: no memory, or no entries left.
+ * Waits for nobody.
  */
 int dma_resv_reserve_fences(struct dma_resv *obj, unsigned int num_fences);
 

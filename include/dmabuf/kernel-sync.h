@@ -9,6 +9,9 @@
  *   interrupts.
  * - A jiffy is a millisecond. An interrupted wait returns -ERESTARTSYS, which is -EINTR.
  * - Functions that return nothing in the kernel may return an error here, that can be ignored.
+ * - dma_buf.resv works across processes. A context that holds something is told -EDEADLK also by a
+ *   lock without a context, which the loop around dma_resv_lock_slow() handles as it is; a lock
+ * that was lost to its lease is told at dma_resv_unlock(), whose result drivers may ignore.
  * - There is no RCU: dma_fence_get_rcu() is safe only while something else keeps the fence's
  *   memory.
  */
