@@ -192,6 +192,7 @@ static int signal_without_system_calls(void *arg)
 	dma_fence_wait_timeout(watched, false, 1); /* somebody waited, but not any more */
 	dma_fence_add_callback(called, &cb.base, counting_call);
 	dmabuf_ww_mutex_init(&mutex, &ww_class);
+	dmabuf_ww_acquire_init(&ctx, &ww_class); /* a process's first one finds out who it is */
 	forbid_system_calls();
 	bad |= dma_fence_signal(unwatched);
 	bad |= dma_fence_signal(watched);
