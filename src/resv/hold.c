@@ -187,8 +187,12 @@ static int lock_now(struct resv_hold *h)
 	int ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
 
 	/* Perhaps nobody ever waits: those who died with it are found here too. */
-	if (ret == -EBUSY && resv_clear_dead(h))
-		ret = resv_take_word(h, h->kind) ? 0 : try_queue(h);
+	if (ret == -EBUSY && resv_clear_dead(h)) {
+		/* Granted and lost in between, it may have left its entry behind. */
+		ret = ensure_entry(h);
+		if (!ret)
+			ret = resv_take_word(h, h->kind) ? 0 : try_queue(h);
+	}
 	return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
 }
 
