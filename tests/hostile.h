@@ -104,7 +104,7 @@ static HOSTILE_UNUSED int forge_memfd(const void *bytes, size_t size, int seals)
 	return fd;
 }
 
-/* The bytes of a real buffer in use: attached and mapped by a non-coherent device, and accessed. */
+/* The bytes of a real buffer in use: mapped by a non-coherent device, accessed, and locked. */
 static HOSTILE_UNUSED char *hostile_template(size_t payload, size_t *size)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
@@ -128,12 +128,14 @@ static HOSTILE_UNUSED char *hostile_template(size_t payload, size_t *size)
 	table = dma_buf_map_attachment(attach, DMA_FROM_DEVICE);
 	HOSTILE_CHECK(table);
 	HOSTILE_CHECK(dma_buf_begin_cpu_access(dmabuf, 0, payload, DMA_BIDIRECTIONAL) == 0);
+	HOSTILE_CHECK(dmabuf_sync_single_lock(dmabuf, DMA_BUF_ACCESS_W, false) == 0);
 	fd = dma_buf_fd(dmabuf, O_CLOEXEC);
 	HOSTILE_CHECK(fd >= 0 && fstat(fd, &st) == 0);
 	*size = (size_t)st.st_size;
 	bytes = malloc(*size);
 	HOSTILE_CHECK(bytes && pread(fd, bytes, *size, 0) == st.st_size);
 	close(fd);
+	HOSTILE_CHECK(dmabuf_sync_single_unlock(dmabuf) == 0);
 	HOSTILE_CHECK(dma_buf_end_cpu_access(dmabuf, 0, payload, DMA_BIDIRECTIONAL) == 0);
 	dma_buf_detach(dmabuf, attach);
 	dma_buf_put(dmabuf);
@@ -250,6 +252,39 @@ static HOSTILE_UNUSED void exercise_device(struct dma_buf *dmabuf, struct dma_bu
 	dma_buf_detach(dmabuf, attach);
 }
 
+/* What locks answer: also whose content is torn, or that it was not locked. */
+static HOSTILE_UNUSED bool sane_lock(int ret)
+{
+	return ret >= 0 || ret == -EOWNERDEAD || ret == -EAGAIN || ret == -EDEADLK || sane(-ret);
+}
+
+static HOSTILE_UNUSED void exercise_locks(struct dma_buf *dmabuf, const struct attack *attack)
+{
+	struct dmabuf_sync *sync = dmabuf_sync_init(NULL, "honest");
+	struct dma_buf_access_info torn[2];
+	int i, count;
+
+	HOSTILE_CHECK(sync);
+	HOSTILE_CHECK(sane_lock(dmabuf_sync_get_range(sync, dmabuf, DMA_BUF_ACCESS_W, 0, 1)));
+	strike(attack);
+	for (i = 0; i < 2; i++) {
+		HOSTILE_CHECK(sane_lock(dmabuf_sync_lock_timeout(sync, i)));
+		strike(attack);
+		(void)dmabuf_sync_is_locked(sync);
+		count = dmabuf_sync_get_torn(sync, dmabuf, torn, 2);
+		HOSTILE_CHECK(sane_lock(count) && count <= DMA_BUF_MAX_ACCESSES);
+		if (count > 0)
+			check_text(torn[0].label, sizeof(torn[0].label));
+		HOSTILE_CHECK(sane_lock(dmabuf_sync_repaired(sync, dmabuf)));
+		HOSTILE_CHECK(sane_lock(dmabuf_sync_unlock(sync)));
+		strike(attack);
+	}
+	HOSTILE_CHECK(sane_lock(dmabuf_sync_single_lock(dmabuf, DMA_BUF_ACCESS_R, false)));
+	strike(attack);
+	HOSTILE_CHECK(sane_lock(dmabuf_sync_single_unlock(dmabuf)));
+	dmabuf_sync_fini(sync);
+}
+
 /* Every call on whatever @fd is, with an attack between each two. Was it taken for a buffer? */
 static HOSTILE_UNUSED bool exercise(int fd, const struct attack *attack)
 {
@@ -270,6 +305,7 @@ static HOSTILE_UNUSED bool exercise(int fd, const struct attack *attack)
 	check_text(dmabuf->exp_name, DMA_BUF_NAME_LEN);
 	strike(attack);
 	exercise_access(dmabuf, attack);
+	exercise_locks(dmabuf, attack);
 	exercise_device(dmabuf, dma_buf_cpu_device(), attack);
 	{
 		struct dma_buf_device *dev = hostile_device(true);
