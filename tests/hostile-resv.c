@@ -53,7 +53,7 @@ static void forge_hold(const struct forged *f, uint32_t e, uint64_t kind, uint32
 	atomic_store(&entry_of(f, e)->word,
 		     resv_with_ticket(resv_entry(RESV_GRANTED, kind, slot, 7), 100));
 	atomic_store(&state_of(f)->used, SHM_RESV_ENTRIES);
-	atomic_store(&state_of(f)->word, resv_word(RESV_SLOW, 100, 0));
+	atomic_store(&state_of(f)->word, resv_word(RESV_SLOW, 100, RESV_NOBODY));
 }
 
 static void expect(int ret)

@@ -454,7 +454,7 @@ static void sim_settle(void)
 	for (e = 0; e < ACTORS; e++)
 		if (resv_word_names(sim.word, e) && resv_state(sim.entry[e]) == RESV_ARMED)
 			sim.entry[e] = resv_settled(sim.word, sim.entry[e]);
-	sim.word = resv_word(RESV_SLOW, resv_word_generation(sim.word), 0);
+	sim.word = resv_word(RESV_SLOW, resv_word_generation(sim.word), RESV_NOBODY);
 }
 
 static void sim_join(unsigned int e)
