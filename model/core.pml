@@ -23,7 +23,7 @@ byte finished;
 
 /* What recovery makes of a dead owner's entry. Only a writer that held it can have torn it. */
 #define REMAINS(h) \
-	(((STATE(h) == GRANTED && IS_WRITE(h)) || IS_TEARING(h)) -> \
+	(((STATE(h) == GRANTED && IS_WRITE(h)) || IS_TORN(h)) -> \
 		 HOLD(TORN, 0, AGE(h) + 1, 0) : HOLD(GONE, 0, AGE(h) + 1, 0))
 
 /* resv_recover(): the owner of entry e, as seen, is dead and quiet. One compare-and-swap. */
@@ -99,8 +99,21 @@ inline resv_take()
 	ghost_grant(b, me, HOLD(ARMED, kind, 0, 0))
 }
 
+/* It says that it sleeps, so that who grants it wakes it; the kernel looks whether it still waits. */
 inline resv_sleep()
 {
+	atomic {
+		if
+		:: STATE(resv[b].hold[me]) == WAITING && !(resv[b].hold[me] & ASLEEP) ->
+			step();
+			if
+			:: STATE(resv[b].hold[me]) == WAITING ->
+				resv[b].hold[me] = resv[b].hold[me] | ASLEEP
+			:: else
+			fi
+		:: else
+		fi
+	};
 	atomic {
 		if
 		:: STATE(resv[b].hold[me]) == WAITING -> asleep[me] = 1
@@ -125,15 +138,15 @@ inline resv_sleep()
 	}
 }
 
-/* resv_told(): with the grant; is the content torn? Then nobody else holds it. */
-inline resv_told()
+/* resv_granted(): was the content torn, and is it still? Then nobody else holds it. */
+inline resv_granted()
 {
 #if DEATHS || STOPS
 	atomic {
 		do
 		:: e < TAKERS ->
 			if
-			:: IS_TORN(resv[b].hold[e]) && e != me -> told = 1
+			:: IS_TEARING(resv[b].hold[me]) && IS_TORN(resv[b].hold[e]) && e != me -> told = 1
 			:: else
 			fi;
 			e++
@@ -149,9 +162,20 @@ inline resv_told()
 
 #define ANSWERED(h) (STATE(h) == TORN -> HOLD(GONE, 0, AGE(h) + 1, 0) : ((h) & ~TEARS))
 
-/* resv_repaired(): the one who was told answers for the content. */
+/*
+ * resv_repaired(): the one who was told, if he holds it still, answers for the content: a writer
+ * with his unlock, a reader if he says so, else the question goes to the next one.
+ */
 inline resv_repaired()
 {
+	atomic {
+		if
+		:: told && STATE(resv[b].hold[me]) != GRANTED -> told = 0
+		:: told && !(kind & WRITES) -> told = 0
+		:: else
+		:: told && STATE(resv[b].hold[me]) == GRANTED
+		fi
+	};
 	do
 	:: told && e < TAKERS ->
 		atomic {
@@ -276,7 +300,7 @@ locked:
 	seen[0] = 0;
 	seen[1] = 0;
 	seen[LAST] = 0;
-	resv_told();
+	resv_granted();
 	/* here the memory is read or written */
 	atomic { step(); resv[b].touching[me] = 0 };
 	resv_repaired();
@@ -325,7 +349,7 @@ unlock:
 		ghost_end(b, me);
 #endif
 		resv[b].hold[me] =
-			(IS_TEARING(h) -> HOLD(TORN, 0, AGE(h) + 1, 0) : HOLD(IDLE, 0, AGE(h) + 1, 0));
+			(IS_TORN(h) -> HOLD(TORN, 0, AGE(h) + 1, 0) : HOLD(IDLE, 0, AGE(h) + 1, 0));
 		h = 0
 	};
 leave:

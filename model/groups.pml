@@ -120,7 +120,7 @@ inline recover(b, x)
 	step();
 	_h = resv[b].hold[x];
 	resv[b].hold[x] =
-		(((STATE(_h) == GRANTED && IS_WRITE(_h)) || IS_TEARING(_h)) -> TORN : GONE);
+		(((STATE(_h) == GRANTED && IS_WRITE(_h)) || IS_TORN(_h)) -> TORN : GONE);
 	if
 	:: STATE(_h) == GRANTED -> granted[x]--; ghost_end(b, x)
 	:: else
@@ -154,12 +154,13 @@ inline leave(b)
 	step();
 	resv[b].touching[me] = 0;
 	_h = resv[b].hold[me];
-	resv[b].hold[me] = (IS_TEARING(_h) -> TORN : IDLE);
+	resv[b].hold[me] = (IS_TORN(_h) -> TORN : IDLE);
 	if
 	:: STATE(_h) == GRANTED ->
 		granted[me]--;
 		if
 		:: resv[b].told[me] -> _b = b; ALL(ANSWER)
+		:: resv[b].told[me] && !IS_WRITE(_h) /* a reader may leave it to the next one */
 		:: else
 		fi;
 		ghost_end(b, me)

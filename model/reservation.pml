@@ -68,10 +68,12 @@ inline resv_settle()
 	(STATE(s) == WAITING && !BEFORE(GENERATION(w), TICKET(s)) && \
 	 !HINDERS(0, s) && !HINDERS(1, s) && !HINDERS(LAST, s))
 
+/* What a grant makes of s: whoever is granted torn content can tell by the entry. */
+#define GRANTED_OF(s) (WITH_STATE(s, GRANTED) | (tearing -> TEARS : 0))
 #ifdef FAULT_DOUBLE_GRANT
-#define GRANT(e) resv[b].hold[e] = WITH_STATE(seen[e], GRANTED); ok = 1
+#define GRANT(e) resv[b].hold[e] = GRANTED_OF(seen[e]); ok = 1
 #else
-#define GRANT(e) CAS(resv[b].hold[e], seen[e], WITH_STATE(seen[e], GRANTED))
+#define GRANT(e) CAS(resv[b].hold[e], seen[e], GRANTED_OF(seen[e]))
 #endif
 
 /*
@@ -110,7 +112,6 @@ inline resv_advance()
 				w = 0
 			:: else
 			fi;
-			tearing = 0;
 			e = 0;
 			do
 			:: e < TAKERS ->
@@ -136,21 +137,28 @@ inline resv_advance()
 				h = resv[b].hold[e];
 				GRANT(e);
 				if
-				:: ok -> ghost_grant(b, e, h)
-				:: else
+				:: ok ->
+					ghost_grant(b, e, h);
+					ok = (seen[e] & ASLEEP) != 0;
+					grants = grants & ~BIT(e);
+					seen[e] = 0
+				:: !ok && !(seen[e] & ASLEEP) && h == (seen[e] | ASLEEP) ->
+					/* It fell asleep since it was read. */
+					seen[e] = h
+				:: else ->
+					grants = grants & ~BIT(e);
+					seen[e] = 0
 				fi;
-				h = 0;
-				seen[e] = 0
+				h = 0
 			};
 #ifndef FAULT_DROPPED_WAKE_UP
 			if
 			:: ok -> atomic { step(); asleep[e] = 0 }
 			:: else
-			fi;
+			fi
 #endif
-			grants = grants & ~BIT(e)
 		:: grants && !((grants >> e) & 1) -> e++
-		:: !grants -> e = 0; break
+		:: !grants -> e = 0; tearing = 0; break
 		od;
 		if
 		:: w ->

@@ -54,7 +54,12 @@
 #define GONE 7	   /* nobody's */
 #define WRITES 8
 #define DEVICE 16
-#define TEARS 32 /* BROKEN or DRAINING, and a writer: the next holder is to be told */
+/*
+ * BROKEN or DRAINING, and a writer: the next holder is to be told. GRANTED: the content was torn
+ * when this was granted; the entries say by whom.
+ */
+#define TEARS 32
+#define ASLEEP 8192 /* WAITING, and its owner is in the kernel: a grant must wake it */
 #define STATE(h) ((h) & 7)
 #define IS_WRITE(h) (((h) >> 3) & 1)
 #define IS_DEVICE(h) (((h) >> 4) & 1)
@@ -64,9 +69,10 @@
 #define KIND(h) ((h) & (WRITES | DEVICE))
 #define HOLD(state, kind, age, ticket) \
 	((state) | (kind) | (((age) & 7) << 6) | (((ticket) & 15) << 9))
-#define WITH_STATE(h, state) (((h) & ~7) | (state))
+#define WITH_STATE(h, state) (((h) & ~(7 | ASLEEP)) | (state))
 #define IN_QUEUE(h) (STATE(h) >= WAITING && STATE(h) <= DRAINING)
-#define IS_TORN(h) (STATE(h) == TORN || IS_TEARING(h))
+#define IS_TORN(h) \
+	(STATE(h) == TORN || (IS_TEARING(h) && (STATE(h) == BROKEN || STATE(h) == DRAINING)))
 
 /* Tickets and generations wrap. Is a before b? */
 #define BEFORE(a, b) ((((b) - (a)) & 15) > 0 && (((b) - (a)) & 15) < 8)
