@@ -423,3 +423,23 @@ TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_
 		dma_buf_put(dmabuf[i]);
 	}
 }
+
+TEST_TIMEOUT(D5_each_hold_has_a_lease_of_its_own, 60)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+	int i;
+
+	remote_with(&r, "again and again", dmabuf, DMA_BUF_ACCESS_W);
+	lease(&r, 1500);
+	/* Longer than a lease in all, but none of them is. */
+	for (i = 0; i < 3; i++) {
+		ASSERT_OK(remote_lock(&r, 20000));
+		ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 600), ETIMEDOUT);
+		ASSERT_OK(remote_unlock(&r));
+	}
+	remote_end(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}

@@ -3,6 +3,9 @@
  * Interleavings that are forced: the page that a step is about to read or write is taken away, and
  * what others do in that moment is done in the fault's handler, through a second mapping.
  */
+#include <dmabuf.h>
+
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -336,4 +339,32 @@ TEST(D3_frozen_readers_all_keep_their_holds)
 			  bits >> e & 1 ? RESV_GRANTED : RESV_ARMED);
 	ASSERT_EQ(resv_word_mode(atomic_load(state_word())), RESV_SLOW);
 	rig_free();
+}
+
+/* A holder that says between any two looks that its group waits, and then that it is complete. */
+TEST(D5_a_group_is_complete_once)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR);
+	struct resv_hold holder = { .lease_ms = 200 }, waiter = { .lease_ms = 200 };
+	struct resv_waiter w;
+	int64_t began = now_ms();
+	unsigned int i;
+	int ret;
+
+	ASSERT(dmabuf);
+	ASSERT_OK(resv_claim(&holder, to_buffer(dmabuf), 0, "holder"));
+	ASSERT_OK(resv_claim(&waiter, to_buffer(dmabuf), 0, "waiter"));
+	ASSERT_OK(resv_enqueue(&holder, RESV_WRITE));
+	ASSERT_ERR(resv_enqueue(&waiter, 0), EAGAIN);
+	resv_waiter_init(&w, &waiter, FUTEX_FOREVER);
+	for (i = 0, ret = -EAGAIN; ret == -EAGAIN && now_ms() - began < 10000; i++) {
+		atomic_store(&holder.shared->acquiring, i % 2);
+		ret = resv_look(&w);
+	}
+	ASSERT_EQ(ret, -EOWNERDEAD);
+	ASSERT_OK(resv_unlock(&waiter));
+	ASSERT_ERR(resv_unlock(&holder), ETIMEDOUT);
+	resv_unclaim(&waiter);
+	resv_unclaim(&holder);
+	dma_buf_put(dmabuf);
 }
