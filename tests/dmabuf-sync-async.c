@@ -325,10 +325,10 @@ TEST(D5_a_grant_that_is_not_taken_over_ends_with_its_lease)
 	struct dmabuf_sync *sync;
 	struct remote next;
 
+	remote_with(&next, "next", dmabuf, DMA_BUF_ACCESS_W);
 	sync = sync_of("late", dmabuf, DMA_BUF_ACCESS_R);
 	ASSERT_OK(dmabuf_sync_set_lease(sync, 100));
 	ends(ask(sync, 1000), 1);
-	remote_with(&next, "next", dmabuf, DMA_BUF_ACCESS_W);
 	ASSERT_OK(remote_lock(&next, 20000));
 	ASSERT_ERR(dmabuf_sync_lock_finish(sync), ETIMEDOUT);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "lease of 100 ms");

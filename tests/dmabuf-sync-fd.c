@@ -30,6 +30,7 @@ static void until_readable(int fd)
 struct stage {
 	struct dma_buf *dmabuf;
 	struct remote holder;
+	struct remote next; /* that wants to write too */
 	struct dmabuf_sync *sync;
 	int fd;
 };
@@ -39,6 +40,7 @@ static void stage_set(struct stage *s, unsigned int claim_ms)
 {
 	s->dmabuf = buffer_new("frame");
 	remote_with(&s->holder, "holder", s->dmabuf, DMA_BUF_ACCESS_W);
+	remote_with(&s->next, "next", s->dmabuf, DMA_BUF_ACCESS_W);
 	ASSERT_OK(remote_lock(&s->holder, 0));
 	s->sync = sync_of("poller", s->dmabuf, DMA_BUF_ACCESS_W);
 	ASSERT_OK(dmabuf_sync_set_claim(s->sync, claim_ms));
@@ -49,6 +51,7 @@ static void stage_set(struct stage *s, unsigned int claim_ms)
 static void stage_end(struct stage *s)
 {
 	remote_end(&s->holder);
+	remote_end(&s->next);
 	dmabuf_sync_fini(s->sync);
 	dma_buf_put(s->dmabuf);
 }
@@ -80,14 +83,12 @@ TEST(D7_a_readable_descriptor_is_a_grant)
 TEST(D7_a_grant_that_nobody_claims_passes_on)
 {
 	struct stage s;
-	struct remote next;
 
 	stage_set(&s, 20);
-	remote_with(&next, "next", s.dmabuf, DMA_BUF_ACCESS_W);
 	ASSERT_OK(dmabuf_sync_lock_async(s.sync, 40000, NULL));
-	remote_queue(&next, s.dmabuf, 2);
+	remote_queue(&s.next, s.dmabuf, 2);
 	ASSERT_OK(remote_unlock(&s.holder));
-	ASSERT_OK(remote_answer(&next).ret);
+	ASSERT_OK(remote_answer(&s.next).ret);
 	/* It stays readable, and says what happened. */
 	until_readable(s.fd);
 	ASSERT_ERR(dmabuf_sync_lock_finish(s.sync), ETIMEDOUT);
@@ -95,9 +96,8 @@ TEST(D7_a_grant_that_nobody_claims_passes_on)
 	ASSERT(!is_readable(s.fd));
 	ASSERT_EQ(accesses_in(s.dmabuf, DMA_BUF_ACCESS_HELD), 1);
 	/* The content is whole: nobody was at it. */
-	ASSERT_OK(remote_unlock(&next));
+	ASSERT_OK(remote_unlock(&s.next));
 	ASSERT_OK(dmabuf_sync_lock(s.sync));
-	remote_end(&next);
 	stage_end(&s);
 }
 
