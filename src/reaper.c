@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
 #include "attachment.h"
+#include "detached-thread.h"
 #include "error.h"
 #include "exporter.h"
 #include "process.h"
@@ -82,22 +82,12 @@ static void *reaper(void *arg)
 void reaper_wake(void)
 {
 	uint64_t cookie = process_cookie();
-	pthread_attr_t attr;
-	sigset_t all, saved;
 	pthread_t thread;
 	int err;
 
 	if (running_cookie == cookie)
 		return;
-	err = pthread_attr_init(&attr);
-	if (!err) {
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &saved);
-		err = pthread_create(&thread, &attr, reaper, NULL);
-		pthread_sigmask(SIG_SETMASK, &saved, NULL);
-		pthread_attr_destroy(&attr);
-	}
+	err = detached_thread_start(&thread, reaper, NULL);
 	missed = err != 0;
 	if (err)
 		dmabuf_log(DMABUF_LOG_WARNING, "no thread for a late release: %s", strerror(err));

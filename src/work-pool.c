@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "detached-thread.h"
 #include "error.h"
 #include "process.h"
 
@@ -114,19 +114,9 @@ static unsigned int threads_wanted(void)
 /* With the lock held. */
 static int start_thread(void)
 {
-	pthread_attr_t attr;
-	sigset_t all, saved;
 	pthread_t thread;
-	int err = pthread_attr_init(&attr);
+	int err = detached_thread_start(&thread, run, NULL);
 
-	if (err)
-		return err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&thread, &attr, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
 	if (!err)
 		pool.threads++;
 	return err;

@@ -8,13 +8,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "detached-thread.h"
 #include "error.h"
 #include "list.h"
 #include "process.h"
@@ -219,23 +219,6 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-static int make_thread(void)
-{
-	pthread_attr_t attr;
-	sigset_t all, saved;
-	int err = pthread_attr_init(&attr);
-
-	if (err)
-		return err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&worker.thread, &attr, worker_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
-}
-
 static int make_fds(void)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = TIMER_ID };
@@ -264,7 +247,7 @@ static int start(void)
 	worker.idle_since = clock_ns();
 	err = make_fds();
 	if (!err)
-		err = make_thread();
+		err = detached_thread_start(&worker.thread, worker_main, NULL);
 	if (!err)
 		return 0;
 	if (worker.epoll_fd >= 0)

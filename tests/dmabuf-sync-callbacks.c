@@ -153,7 +153,8 @@ static void frees(struct dma_fence *fence, struct dma_fence_cb *cb)
 	atomic_store(&s->calls, 1);
 }
 
-TEST(D7_a_callback_may_free_the_object)
+/* Have it called by the library's thread; it frees the object. */
+static void call_in_thread(dma_fence_func_t func)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *holder = sync_of("holder", dmabuf, DMA_BUF_ACCESS_W);
@@ -162,13 +163,18 @@ TEST(D7_a_callback_may_free_the_object)
 
 	ASSERT_OK(dmabuf_sync_lock(holder));
 	fence = ask(s.own, 40000);
-	ASSERT_OK(dma_fence_add_callback(fence, &s.cb, frees));
+	ASSERT_OK(dma_fence_add_callback(fence, &s.cb, func));
 	ASSERT_OK(dmabuf_sync_unlock(holder));
 	wait_called(&s);
 	ends(fence, 1);
 	ASSERT_OK(dmabuf_sync_trylock(holder));
 	dmabuf_sync_fini(holder);
 	dma_buf_put(dmabuf);
+}
+
+TEST(D7_a_callback_may_free_the_object)
+{
+	call_in_thread(frees);
 }
 
 /* The library's thread has looked at whatever it was told of before. */
@@ -397,19 +403,7 @@ static void notes_mask(struct dma_fence *fence, struct dma_fence_cb *cb)
 
 TEST(D7_the_thread_blocks_all_signals)
 {
-	struct dma_buf *dmabuf = buffer_new("frame");
-	struct dmabuf_sync *holder = sync_of("holder", dmabuf, DMA_BUF_ACCESS_W);
-	struct script s = { .own = sync_of("own", dmabuf, DMA_BUF_ACCESS_W) };
-	struct dma_fence *fence;
-
-	ASSERT_OK(dmabuf_sync_lock(holder));
-	fence = ask(s.own, 40000);
-	ASSERT_OK(dma_fence_add_callback(fence, &s.cb, notes_mask));
-	ASSERT_OK(dmabuf_sync_unlock(holder));
-	wait_called(&s);
-	ends(fence, 1);
+	call_in_thread(notes_mask);
 	ASSERT(sigismember(&seen_mask, SIGTERM) == 1 && sigismember(&seen_mask, SIGUSR1) == 1 &&
 	       sigismember(&seen_mask, SIGALRM) == 1);
-	dmabuf_sync_fini(holder);
-	dma_buf_put(dmabuf);
 }

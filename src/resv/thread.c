@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "detached-thread.h"
 #include "error.h"
 #include "futex.h"
 #include "process.h"
@@ -284,24 +284,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int make_thread(void)
-{
-	pthread_attr_t attr;
-	sigset_t all, saved;
-	pthread_t made;
-	int err = pthread_attr_init(&attr);
-
-	if (err)
-		return err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&made, &attr, thread_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return err;
-}
-
 static void wake(void)
 {
 	atomic_fetch_add(&thread.kicks, 1);
@@ -313,10 +295,11 @@ int resv_thread_add(struct resv_sleeper *s)
 {
 	uint64_t cookie = process_cookie();
 	int err = cookie ? 0 : ENOMEM;
+	pthread_t made;
 
 	thread_lock();
 	if (!err && !thread.cookie) {
-		err = make_thread();
+		err = detached_thread_start(&made, thread_main, NULL);
 		if (!err)
 			thread.cookie = cookie;
 	}

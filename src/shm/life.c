@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "detached-thread.h"
 #include "futex.h"
 #include "process.h"
 #include "shm/sleep.h"
@@ -73,34 +73,19 @@ static void *keep_list(void *arg)
 	return arg;
 }
 
-static bool start_thread(void)
-{
-	pthread_attr_t attr;
-	sigset_t all, saved;
-	pthread_t thread;
-	int err;
-
-	if (pthread_attr_init(&attr))
-		return false;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&thread, &attr, keep_list, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return err == 0;
-}
-
 /* With the lock held, which is given back while the thread starts. Its id, or 0. */
 static uint32_t ensure_thread(void)
 {
+	pthread_t thread;
+
 	if (list.cookie != process_cookie()) {
 		list.head.next = &list.head;
 		list.distance = (long)page_size();
 		list.pending = NULL;
 		list.nodes = 0;
 		list.tid = 0;
-		list.cookie = start_thread() ? process_cookie() : 0;
+		list.cookie =
+			detached_thread_start(&thread, keep_list, NULL) ? 0 : process_cookie();
 	}
 	while (list.cookie && !list.tid)
 		wait_for_change(FUTEX_FOREVER);
