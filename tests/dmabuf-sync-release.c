@@ -293,6 +293,58 @@ TEST(E4_a_job_that_fails_leaves_what_it_wrote_torn_and_names_itself)
 	dma_buf_put(dmabuf);
 }
 
+struct
+try {
+	struct dmabuf_sync *sync;
+	int ret;
+};
+
+static bool was_had(void *arg)
+{
+	struct try *try = arg;
+
+	try->ret = dmabuf_sync_trylock(try->sync);
+	return try->ret != -EBUSY;
+}
+
+/* Its caches are seen to before others get it, which is not for a callback to do. */
+TEST(E4_what_non_coherent_devices_share_is_given_back_by_the_librarys_thread)
+{
+	struct dma_buf_device_parameters parameters = { .size = sizeof(parameters),
+							.noncoherent = true };
+	struct dma_buf_device *dev = device_make("shy", &parameters);
+	struct dma_buf *dmabuf = buffer_new("frame");
+	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct dma_buf_sg_table *table = dma_buf_map_attachment(attach, DMA_BIDIRECTIONAL);
+	struct dmabuf_sync *job = sync_of("job", dmabuf, DMA_BUF_ACCESS_W);
+	struct dmabuf_sync *next = sync_of("next", dmabuf, DMA_BUF_ACCESS_DMA_R);
+	struct dma_fence *fence;
+	struct try try = { next, 0 };
+	int round;
+
+	ASSERT(table);
+	for (round = 0; round < 4; round++) {
+		fence = fence_new();
+		ASSERT_OK(dmabuf_sync_lock(job));
+		ASSERT_OK(dmabuf_sync_unlock_fence(job, fence));
+		ASSERT_ERR(dmabuf_sync_trylock(next), EBUSY);
+		if (round == 3)
+			fail_now(fence);
+		else
+			ASSERT_OK(dma_fence_signal(fence));
+		ASSERT(eventually(was_had, &try, 20000));
+		ASSERT_EQ(try.ret, round == 3 ? -EOWNERDEAD : 0);
+		ASSERT_OK(dmabuf_sync_unlock(next));
+		dma_fence_put(fence);
+	}
+	dmabuf_sync_fini(job);
+	dmabuf_sync_fini(next);
+	ASSERT_OK(dma_buf_unmap_attachment(attach, table, DMA_BIDIRECTIONAL));
+	dma_buf_detach(dmabuf, attach);
+	dma_buf_put(dmabuf);
+	dma_buf_device_put(dev);
+}
+
 TEST(E4_a_job_that_fails_leaves_what_it_read_whole)
 {
 	struct dmabuf_sync *job, *next;
