@@ -2,14 +2,13 @@
 #include "reaper.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
 #include "attachment.h"
-#include "detached-thread.h"
 #include "error.h"
 #include "exporter.h"
+#include "library-thread.h"
 #include "process.h"
 #include "registry.h"
 
@@ -82,12 +81,11 @@ static void *reaper(void *arg)
 void reaper_wake(void)
 {
 	uint64_t cookie = process_cookie();
-	pthread_t thread;
 	int err;
 
 	if (running_cookie == cookie)
 		return;
-	err = detached_thread_start(&thread, reaper, NULL);
+	err = library_thread(NULL, reaper, NULL);
 	missed = err != 0;
 	if (err)
 		dmabuf_log(DMABUF_LOG_WARNING, "no thread for a late release: %s", strerror(err));

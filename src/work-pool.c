@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "detached-thread.h"
 #include "error.h"
+#include "library-thread.h"
 #include "process.h"
 
 #define THREADS_MAX 16
@@ -60,8 +60,8 @@ static void lock_pool(void)
 	pthread_cond_init(&pool.work, NULL);
 }
 
-/* With the lock held. False: nothing came for a while, and nothing is to come. */
-static bool wait_for_work(void)
+/* With the lock held: until something comes, or nothing does for a while. */
+static void linger(void)
 {
 	struct timespec until;
 	int err = 0;
@@ -72,9 +72,17 @@ static bool wait_for_work(void)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
 	}
-	while (list_empty(&pool.items) && !err)
-		err = pool.reserved ? pthread_cond_wait(&pool.work, &pool.lock)
-				    : pthread_cond_timedwait(&pool.work, &pool.lock, &until);
+	while (list_empty(&pool.items) && !pool.reserved && !err)
+		err = pthread_cond_timedwait(&pool.work, &pool.lock, &until);
+}
+
+/* With the lock held. False: nothing came, and nothing is to come. */
+static bool wait_for_work(void)
+{
+	while (list_empty(&pool.items) && pool.reserved)
+		pthread_cond_wait(&pool.work, &pool.lock);
+	if (list_empty(&pool.items))
+		linger();
 	return !list_empty(&pool.items) || pool.reserved;
 }
 
@@ -111,25 +119,16 @@ static unsigned int threads_wanted(void)
 	return pool.reserved < most ? pool.reserved : most;
 }
 
-/* With the lock held. */
-static int start_thread(void)
-{
-	pthread_t thread;
-	int err = detached_thread_start(&thread, run, NULL);
-
-	if (!err)
-		pool.threads++;
-	return err;
-}
-
 int work_pool_reserve(void)
 {
 	int err = 0;
 
 	lock_pool();
 	pool.reserved++;
-	if (pool.threads < threads_wanted())
-		err = start_thread();
+	if (pool.threads < threads_wanted()) {
+		err = library_thread(NULL, run, NULL);
+		pool.threads += !err;
+	}
 	if (pool.threads)
 		err = 0;
 	if (err)

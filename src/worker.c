@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "detached-thread.h"
 #include "error.h"
+#include "library-thread.h"
 #include "list.h"
 #include "process.h"
 
@@ -29,7 +29,6 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t returned; /* a function */
 	uint64_t cookie;	 /* of the process that has the thread; 0: there is none */
-	pthread_t thread;
 	int epoll_fd;
 	int timer_fd;
 	struct timer_node *timers;
@@ -193,12 +192,15 @@ static bool plan_next(void)
 	return true;
 }
 
+static _Thread_local bool is_worker;
+
 static void *worker_main(void *arg)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool more;
 	int n, i, epoll_fd;
 
+	is_worker = true;
 	pthread_mutex_lock(&worker.lock);
 	epoll_fd = worker.epoll_fd;
 	do {
@@ -247,7 +249,7 @@ static int start(void)
 	worker.idle_since = clock_ns();
 	err = make_fds();
 	if (!err)
-		err = detached_thread_start(&worker.thread, worker_main, NULL);
+		err = library_thread(NULL, worker_main, NULL);
 	if (!err)
 		return 0;
 	if (worker.epoll_fd >= 0)
@@ -297,7 +299,7 @@ int worker_watch_fd(struct worker_watch *watch, int fd, uint32_t events, worker_
 
 static void wait_for_return(const void *item)
 {
-	if (worker.cookie && pthread_equal(worker.thread, pthread_self()))
+	if (worker.cookie && is_worker)
 		return;
 	while (worker.running == item)
 		pthread_cond_wait(&worker.returned, &worker.lock);

@@ -70,7 +70,11 @@ static int holder(struct peer *peer, struct dma_buf *dmabuf)
 	struct dmabuf_sync *sync = sync_of(dmabuf, "camera", type);
 	int fd = dma_buf_device_lock_fd(dmabuf, O_CLOEXEC);
 
-	ASSERT_OK(dmabuf_sync_set_lease(sync, 1));
+	/* A CPU's hold goes with its lease, which must not be what ends it here. */
+	if (type & DMA_BUF_ACCESS_DMA)
+		ASSERT_OK(dmabuf_sync_set_lease(sync, 1));
+	else
+		ASSERT_OK(dmabuf_sync_set_lease(sync, DMABUF_SYNC_LEASE_MAX_MS));
 	ASSERT_OK(dmabuf_sync_lock(sync));
 	ASSERT_OK(fd);
 	send_fd(peer->socket, fd);

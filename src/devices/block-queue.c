@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,6 +19,7 @@
 #include "device.h"
 #include "error.h"
 #include "export.h"
+#include "library-thread.h"
 #include "list.h"
 #include "options.h"
 #include "process.h"
@@ -32,9 +32,10 @@
 struct block_queue {
 	struct block_device *b;
 	_Atomic(unsigned int) refs; /* the device's, and one of each job */
-	pthread_mutex_t lock;	    /* guards the lists and stop; taken before the device's lock */
-	struct dmabuf_list jobs;    /* that have not started */
-	struct dmabuf_list ready;   /* of these: those that may */
+	pthread_mutex_t lock;	    /* guards what follows; not held while a transfer is started */
+	pthread_cond_t started;
+	struct dmabuf_list jobs;  /* that have not started */
+	struct dmabuf_list ready; /* of these: those that may */
 	bool stop;
 	bool orphan; /* the thread itself has the device to free */
 	pthread_t thread;
@@ -46,6 +47,7 @@ struct block_job {
 	struct block_queue *queue;
 	struct dmabuf_list link;       /* of all; in none: started, or not wanted any more */
 	struct dmabuf_list ready_link; /* of the ready ones */
+	bool starting;		       /* by the thread, which cannot be stopped there */
 	struct block_transfer wanted;
 	const struct dma_buf_scatterlist *sgl; /* identifies the region, and is not looked at */
 	int device_fd; /* the handle's; the job's sync object has the handle */
@@ -62,6 +64,7 @@ static void queue_put(struct block_queue *q)
 		return;
 	close(q->kick_fd);
 	pthread_mutex_destroy(&q->lock);
+	pthread_cond_destroy(&q->started);
 	free(q);
 }
 
@@ -105,7 +108,7 @@ static bool job_withdraw(struct queued_job *job)
 	bool was_ready;
 
 	pthread_mutex_lock(&j->queue->lock);
-	was_ready = !list_empty(&j->ready_link);
+	was_ready = !list_empty(&j->ready_link) && !j->starting;
 	if (was_ready)
 		unlist(j);
 	pthread_mutex_unlock(&j->queue->lock);
@@ -137,16 +140,25 @@ static const struct queued_job_ops block_job_ops = {
 	.release = job_release,
 };
 
+/* With the queue's lock held. */
+static struct block_job *find_listed(struct block_queue *q, const struct dma_buf_scatterlist *sgl)
+{
+	struct dmabuf_list *link;
+
+	for (link = q->jobs.next; link != &q->jobs; link = link->next)
+		if (job_of(link)->sgl == sgl)
+			return job_of(link);
+	return NULL;
+}
+
 static struct block_job *take_listed(struct block_queue *q, const struct dma_buf_scatterlist *sgl,
 				     bool *was_ready)
 {
-	struct block_job *found = NULL;
-	struct dmabuf_list *link;
+	struct block_job *found;
 
 	pthread_mutex_lock(&q->lock);
-	for (link = q->jobs.next; link != &q->jobs && !found; link = link->next)
-		if (job_of(link)->sgl == sgl)
-			found = job_of(link);
+	while ((found = find_listed(q, sgl)) && found->starting)
+		pthread_cond_wait(&q->started, &q->lock);
 	if (found) {
 		*was_ready = !list_empty(&found->ready_link);
 		unlist(found);
@@ -207,43 +219,53 @@ static bool end_one(struct block_device *b)
 	return true;
 }
 
-/* Both locks, so that no unmapping comes in between. -EAGAIN: the device is full. */
-static int start_next(struct block_queue *q, struct block_job **started)
+/* The next one that may start, which stays listed, so that no unmapping overtakes it. */
+static struct block_job *take_ready(struct block_queue *q)
 {
-	struct block_device *b = q->b;
-	struct block_job *j;
-	int err;
+	struct block_job *j = NULL;
 
-	*started = NULL;
 	pthread_mutex_lock(&q->lock);
-	if (list_empty(&q->ready)) {
-		pthread_mutex_unlock(&q->lock);
-		return -ENOENT;
+	if (!list_empty(&q->ready)) {
+		j = container_of(q->ready.next, struct block_job, ready_link);
+		j->starting = true;
 	}
-	j = container_of(q->ready.next, struct block_job, ready_link);
-	pthread_mutex_lock(&b->lock);
-	b->jobs_starve = !b->unused;
-	err = b->jobs_starve ? -EAGAIN : block_start(b, j->sgl, &j->wanted, j->device_fd);
-	if (!b->jobs_starve) {
-		unlist(j);
-		*started = j;
-	}
-	pthread_mutex_unlock(&b->lock);
 	pthread_mutex_unlock(&q->lock);
-	return err;
+	return j;
+}
+
+/* @over: it has started, or cannot; else it is the next one still. */
+static void end_start(struct block_queue *q, struct block_job *j, bool over)
+{
+	pthread_mutex_lock(&q->lock);
+	j->starting = false;
+	if (over)
+		unlist(j);
+	pthread_cond_broadcast(&q->started);
+	pthread_mutex_unlock(&q->lock);
 }
 
 /* False: there is none, or no room for it. */
 static bool start_one(struct block_queue *q)
 {
-	struct block_job *j;
-	int err = start_next(q, &j);
+	struct block_device *b = q->b;
+	struct block_job *j = take_ready(q);
+	bool full;
+	int err = 0;
 
 	if (!j)
 		return false;
+	dma_fence_get(&j->job.fence);
+	pthread_mutex_lock(&b->lock);
+	full = !b->unused;
+	b->jobs_starve = full;
+	if (!full)
+		err = block_start(b, j->sgl, &j->wanted, j->device_fd);
+	pthread_mutex_unlock(&b->lock);
+	end_start(q, j, !full);
 	if (err)
 		queued_job_end(&j->job, err, false);
-	return true;
+	dma_fence_put(&j->job.fence);
+	return !full;
 }
 
 static void wait_for_kick(struct block_queue *q)
@@ -303,7 +325,6 @@ bool block_queue_leave(struct block_device *b)
 static struct block_queue *queue_new(struct block_device *b)
 {
 	struct block_queue *q = calloc(1, sizeof(*q));
-	sigset_t all, saved;
 	int err;
 
 	if (!q)
@@ -319,10 +340,8 @@ static struct block_queue *queue_new(struct block_device *b)
 	pthread_mutex_init(&q->lock, NULL);
 	list_init(&q->jobs);
 	list_init(&q->ready);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&q->thread, NULL, queue_thread, q);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	pthread_cond_init(&q->started, NULL);
+	err = library_thread(&q->thread, queue_thread, q);
 	if (!err)
 		return q;
 	queue_put(q);

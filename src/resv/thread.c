@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "detached-thread.h"
 #include "error.h"
 #include "futex.h"
+#include "library-thread.h"
 #include "process.h"
 
 #ifndef SYS_futex_waitv
@@ -295,11 +295,10 @@ int resv_thread_add(struct resv_sleeper *s)
 {
 	uint64_t cookie = process_cookie();
 	int err = cookie ? 0 : ENOMEM;
-	pthread_t made;
 
 	thread_lock();
 	if (!err && !thread.cookie) {
-		err = detached_thread_start(&made, thread_main, NULL);
+		err = library_thread(NULL, thread_main, NULL);
 		if (!err)
 			thread.cookie = cookie;
 	}

@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "detached-thread.h"
 #include "futex.h"
+#include "library-thread.h"
 #include "process.h"
 #include "shm/sleep.h"
 
@@ -76,7 +76,6 @@ static void *keep_list(void *arg)
 /* With the lock held, which is given back while the thread starts. Its id, or 0. */
 static uint32_t ensure_thread(void)
 {
-	pthread_t thread;
 
 	if (list.cookie != process_cookie()) {
 		list.head.next = &list.head;
@@ -84,8 +83,7 @@ static uint32_t ensure_thread(void)
 		list.pending = NULL;
 		list.nodes = 0;
 		list.tid = 0;
-		list.cookie =
-			detached_thread_start(&thread, keep_list, NULL) ? 0 : process_cookie();
+		list.cookie = library_thread(NULL, keep_list, NULL) ? 0 : process_cookie();
 	}
 	while (list.cookie && !list.tid)
 		wait_for_change(FUTEX_FOREVER);
