@@ -346,3 +346,51 @@ TEST(D5_exec_ends_the_holds_of_devices_that_are_done)
 	dmabuf_sync_fini(sync);
 	dma_buf_put(dmabuf);
 }
+
+/* The kernel keeps as many files for a ring as a process may open. */
+TEST(D5_a_ring_that_has_no_room_for_device_locks_refuses_more_tables)
+{
+	enum { MORE = 24 };
+	struct dma_buf_block_options o = { .size = sizeof(o), .method = DMA_BUF_BLOCK_URING };
+	struct dma_buf_attachment *attach[MORE];
+	struct dma_buf_block_completion done;
+	struct dma_buf *buffers[MORE];
+	struct dma_buf_sg_table *table[MORE];
+	int i, err = 0, file = scratch_file(O_RDWR);
+	struct dma_buf_device *dev;
+	struct rlimit limit;
+	rlim_t before;
+
+	ASSERT_OK(ftruncate(file, 4096));
+	ASSERT_OK(getrlimit(RLIMIT_NOFILE, &limit));
+	before = limit.rlim_cur;
+	limit.rlim_cur = 20;
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	dev = dma_buf_block_open(file, NULL, &o);
+	if (!dev)
+		SKIP("%s", dmabuf_last_error());
+	limit.rlim_cur = before;
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	for (i = 0; i < MORE; i++) {
+		buffers[i] = dma_buf_alloc("one of many", 4096, O_RDWR);
+		attach[i] = dma_buf_attach(buffers[i], dev);
+		ASSERT(attach[i]);
+		table[i] = dma_buf_map_attachment(attach[i], DMA_FROM_DEVICE);
+		ASSERT(table[i]);
+		err = dma_buf_block_submit(attach[i], table[i], DMA_FROM_DEVICE, 0, 4096, 0, 1);
+		ASSERT(!err == (i < 20));
+		if (!err)
+			ASSERT_EQ(dma_buf_block_reap(dev, &done, 1, WAIT_MS), 1);
+	}
+	ASSERT_ERR(err, ENOSPC);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "takes 20 mapped tables");
+	/* One that goes makes room. */
+	dma_buf_put(buffers[0]);
+	ASSERT_OK(dma_buf_block_submit(attach[MORE - 1], table[MORE - 1], DMA_FROM_DEVICE, 0, 4096,
+				       0, 1));
+	ASSERT_EQ(dma_buf_block_reap(dev, &done, 1, WAIT_MS), 1);
+	for (i = 1; i < MORE; i++)
+		dma_buf_put(buffers[i]);
+	dma_buf_device_put(dev);
+	close(file);
+}

@@ -562,6 +562,59 @@ TEST(E4_a_jobs_fence_can_be_waited_for_by_its_descriptor)
 	rig_close(&r);
 }
 
+static int child_with_jobs(void *data)
+{
+	struct rig *r = data, own;
+	struct stage stage = { 0 };
+	struct dmabuf_work_buffer buffer = { .dmabuf = r->dmabuf, .type = DMA_BUF_ACCESS_R };
+	struct dmabuf_work work = { .struct_size = sizeof(work),
+				    .func = run_stage,
+				    .data = &stage,
+				    .buffers = &buffer,
+				    .num_buffers = 1 };
+	struct dma_buf_block_job job = { .struct_size = sizeof(job), .length = SIZE };
+	struct dma_fence *fence = NULL;
+
+	job.direction = DMA_FROM_DEVICE;
+	ASSERT_ERR(dma_buf_block_queue(r->attach, r->table, &job, &fence), ECHILD);
+	ASSERT_ERR(dmabuf_queue_work(&work, &fence), ECHILD);
+	ASSERT(!fence);
+	dma_buf_put(r->dmabuf);
+	dma_buf_device_put(r->dev);
+	/* Its own threads do its own jobs. */
+	rig_with_file(&own, 4);
+	fence = queue_block(&own, DMA_FROM_DEVICE, SIZE, 0, NULL);
+	ASSERT_EQ(status_of(fence), 1);
+	dma_fence_put(fence);
+	fence = queue_stage(&stage, own.dmabuf, DMA_BUF_ACCESS_W, NULL);
+	ASSERT_EQ(status_of(fence), 1);
+	dma_fence_put(fence);
+	rig_close(&own);
+	return 0;
+}
+
+TEST(E4_a_forked_child_has_jobs_of_its_own)
+{
+	struct stage stage = { 0 };
+	struct dma_fence *fence;
+	struct rig r;
+
+	if (TEST_SANITIZED)
+		SKIP("no fork beside threads under a sanitizer");
+	rig_with_file(&r, 4);
+	fence = queue_block(&r, DMA_FROM_DEVICE, SIZE, 0, NULL);
+	ASSERT_EQ(status_of(fence), 1);
+	dma_fence_put(fence);
+	fence = queue_stage(&stage, r.dmabuf, DMA_BUF_ACCESS_W, NULL);
+	ASSERT_EQ(status_of(fence), 1);
+	dma_fence_put(fence);
+	ASSERT_EQ(reap(spawn(child_with_jobs, &r)), 0);
+	fence = queue_block(&r, DMA_TO_DEVICE, SIZE, 0, NULL);
+	ASSERT_EQ(status_of(fence), 1);
+	dma_fence_put(fence);
+	rig_close(&r);
+}
+
 static int dies_with_jobs(struct peer *peer, struct dma_buf *dmabuf)
 {
 	struct gate began, never_comes;
