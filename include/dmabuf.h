@@ -25,6 +25,8 @@
 #include <dmabuf/block.h>
 #include <dmabuf/channel.h>
 #include <dmabuf/device-lock.h>
+#include <dmabuf/constraints.h>
+#include <dmabuf/device-parameters.h>
 #include <dmabuf/device.h>
 #include <dmabuf/dma-buf.h>
 #include <dmabuf/dma-direction.h>
@@ -37,6 +39,7 @@
 #include <dmabuf/dmabuf-sync-async.h>
 #include <dmabuf/dmabuf-sync.h>
 #include <dmabuf/error.h>
+#include <dmabuf/heap.h>
 #include <dmabuf/info.h>
 #include <dmabuf/list.h>
 #include <dmabuf/pool.h>

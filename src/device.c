@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "constraints/constraints.h"
 #include "error.h"
 #include "export.h"
 #include "options.h"
@@ -17,84 +18,80 @@ static struct dma_buf_device cpu_device = {
 	.refs = 1,
 	.name = "cpu",
 	.parameters = { .size = sizeof(struct dma_buf_device_parameters) },
+	.write_parameters = { .size = sizeof(struct dma_buf_device_parameters) },
 	.ops = &virtual_ops,
 };
 
-static bool is_mask(uint64_t value)
-{
-	return (value & (value + 1)) == 0;
-}
-
-static bool is_power_of_two(uint64_t value)
-{
-	return value && (value & (value - 1)) == 0;
-}
-
-static int senseless(const char *field, uint64_t value, const char *why)
-{
-	return dmabuf_fail(EINVAL, "device parameter %s = 0x%" PRIx64 ": %s", field, value, why);
-}
+/* Older headers end before this field; what a program knows ends between fields. */
+#define LEAST offsetof(struct dma_buf_device_parameters, trust_domain)
 
 int device_parameters_check(const struct dma_buf_device_parameters *p)
 {
-	uint64_t boundary = p->segment_boundary_mask;
+	struct constraints_fault fault;
 
-	if (!is_mask(boundary))
-		return senseless("segment_boundary_mask", boundary, "must be 2^n - 1");
-	if (!is_mask(p->dma_mask))
-		return senseless("dma_mask", p->dma_mask, "must be 2^n - 1");
-	if (p->address_alignment && !is_power_of_two(p->address_alignment))
-		return senseless("address_alignment", p->address_alignment,
-				 "must be a power of two");
-	if (p->max_segment_size && p->length_granularity > p->max_segment_size)
-		return senseless("length_granularity", p->length_granularity,
-				 "larger than max_segment_size");
-	if (boundary && p->length_granularity > boundary)
-		return senseless("length_granularity", p->length_granularity,
-				 "larger than a segment between two boundaries");
-	if (p->max_segment_size && p->address_alignment > p->max_segment_size)
-		return senseless(
-			"address_alignment", p->address_alignment,
-			"larger than max_segment_size, so only one segment could be aligned");
-	if (boundary && p->address_alignment > boundary)
-		return senseless("address_alignment", p->address_alignment,
-				 "larger than a segment between two boundaries");
-	if (p->dma_mask && p->address_alignment > p->dma_mask)
-		return senseless("address_alignment", p->address_alignment,
-				 "beyond dma_mask: only address 0 would do");
-	return 0;
+	if (constraints_check(p, &fault))
+		return 0;
+	return dmabuf_fail(EINVAL, "device parameter %s = 0x%" PRIx64 ": %s", fault.field,
+			   fault.value, fault.why);
 }
 
-static int info_take(struct dma_buf_device_info *known, struct dma_buf_device_parameters *limits,
-		     const struct dma_buf_device_info *info)
+int device_parameters_take(struct dma_buf_device_parameters *to,
+			   const struct dma_buf_device_parameters *from)
 {
+	size_t size;
 	int err;
 
-	memset(limits, 0, sizeof(*limits));
-	err = options_take(known, sizeof(*known), info, sizeof(*known), "device info");
+	memcpy(&size, from, sizeof(size));
+	if (size % _Alignof(struct dma_buf_device_parameters))
+		return dmabuf_fail(EINVAL,
+				   "device parameters: their size is given as %zu, must be %zu",
+				   size, sizeof(*to));
+	err = options_take(to, sizeof(*to), from, LEAST, "device parameters");
+	if (err)
+		return err;
+	to->size = sizeof(*to);
+	return device_parameters_check(to);
+}
+
+static int info_take(struct dma_buf_device_info *known, struct dma_buf_device *dev,
+		     const struct dma_buf_device_info *info)
+{
+	struct dma_buf_device_parameters both;
+	struct constraints_fault fault;
+	int err;
+
+	dev->parameters.size = dev->write_parameters.size = sizeof(dev->parameters);
+	err = options_take(known, sizeof(*known), info,
+			   offsetof(struct dma_buf_device_info, write_parameters), "device info");
 	if (!err)
 		err = text_check(known->name, DMA_BUF_DEVICE_NAME_LEN, false, "device name");
 	if (!err && known->parameters)
-		err = options_take(limits, sizeof(*limits), known->parameters, sizeof(*limits),
-				   "device parameters");
-	limits->size = sizeof(*limits);
-	return err ? err : device_parameters_check(limits);
+		err = device_parameters_take(&dev->parameters, known->parameters);
+	if (!err && known->write_parameters)
+		err = device_parameters_take(&dev->write_parameters, known->write_parameters);
+	if (err)
+		return err;
+	both = dev->parameters;
+	if (!constraints_add(&both, &dev->write_parameters, &fault))
+		return dmabuf_fail(EINVAL, "device write parameter %s = 0x%" PRIx64 ": %s",
+				   fault.field, fault.value, fault.why);
+	return 0;
 }
 
 DMABUF_PUBLIC struct dma_buf_device *dma_buf_device_create(const struct dma_buf_device_info *info)
 {
-	struct dma_buf_device_parameters limits;
 	struct dma_buf_device_info known;
-	struct dma_buf_device *dev;
+	struct dma_buf_device fresh = { 0 }, *dev;
 
-	if (info_take(&known, &limits, info) < 0)
+	if (info_take(&known, &fresh, info) < 0)
 		return NULL;
 	dev = calloc(1, sizeof(*dev));
 	if (!dev)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for device %s", known.name);
 	atomic_init(&dev->refs, 1);
 	text_copy(dev->name, sizeof(dev->name), known.name);
-	dev->parameters = limits;
+	dev->parameters = fresh.parameters;
+	dev->write_parameters = fresh.write_parameters;
 	dev->ops = known.ops ? known.ops : &virtual_ops;
 	dev->priv = known.priv;
 	dev->release = known.release;
@@ -133,6 +130,12 @@ DMABUF_PUBLIC const struct dma_buf_device_parameters *
 dma_buf_device_get_parameters(const struct dma_buf_device *dev)
 {
 	return &(dev ? dev : &cpu_device)->parameters;
+}
+
+DMABUF_PUBLIC const struct dma_buf_device_parameters *
+dma_buf_device_get_write_parameters(const struct dma_buf_device *dev)
+{
+	return &(dev ? dev : &cpu_device)->write_parameters;
 }
 
 DMABUF_PUBLIC void *dma_buf_device_priv(const struct dma_buf_device *dev)

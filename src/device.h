@@ -10,6 +10,7 @@ struct dma_buf_device {
 	atomic_uint refs;
 	char name[DMA_BUF_DEVICE_NAME_LEN];
 	struct dma_buf_device_parameters parameters; /* zeros were kept: 0 means no limit */
+	struct dma_buf_device_parameters write_parameters;
 	const struct dma_buf_map_ops *ops;	     /* never NULL */
 	void *priv;
 	void (*release)(void *priv);
@@ -17,5 +18,9 @@ struct dma_buf_device {
 
 /* 0, or -EINVAL with words that name the field and its value. */
 int device_parameters_check(const struct dma_buf_device_parameters *p);
+
+/* A checked copy of what a caller gave, who may know fewer fields. The same returns. */
+int device_parameters_take(struct dma_buf_device_parameters *to,
+			   const struct dma_buf_device_parameters *from);
 
 #endif

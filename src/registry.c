@@ -7,6 +7,7 @@
 #include "attachment.h"
 #include "error.h"
 #include "exporter.h"
+#include "heaps/heaps.h"
 #include "process.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,6 +53,7 @@ static void before_fork(void)
 {
 	pthread_mutex_lock(&lock);
 	exporter_hold_for_fork(true);
+	heaps_hold_for_fork(true);
 	process_hold_for_fork(true);
 	error_hold_for_fork(true);
 }
@@ -60,6 +62,7 @@ static void after_fork_parent(void)
 {
 	error_hold_for_fork(false);
 	process_hold_for_fork(false);
+	heaps_hold_for_fork(false);
 	exporter_hold_for_fork(false);
 	pthread_mutex_unlock(&lock);
 }

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <dmabuf/dma-buf.h>
 
@@ -191,6 +192,15 @@ int dma_buf_block_get_info(struct dma_buf_device *dev, struct dma_buf_block_info
  * Return: 0; -EINVAL; -ENOSPC (cut short). Never blocks.
  */
 int dma_buf_block_describe(struct dma_buf_device *dev, char *text, size_t size);
+
+/**
+ * dma_buf_block_get_parameters - what a disk asks for, without opening it
+ * @device: a block device's number, as of st_rdev
+ * @parameters: size set; filled in as dma_buf_block_open() would for a direct transfer
+ *
+ * Return: 0; -EINVAL; -ENOENT (it has no queue in sysfs). Reads a few files of sysfs. Rows F1, H1.
+ */
+int dma_buf_block_get_parameters(dev_t device, struct dma_buf_device_parameters *parameters);
 #else
 #include <dmabuf/stubs/block.h>
 #endif

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dmabuf/device-parameters.h>
 #include <dmabuf/dma-direction.h>
 #include <dmabuf/sg-table.h>
 
@@ -24,31 +25,6 @@ struct dma_buf_device;
 
 /** DMA_BUF_DEVICE_NAME_LEN - room for a device's name, the closing NUL included */
 #define DMA_BUF_DEVICE_NAME_LEN 32
-
-/**
- * struct dma_buf_device_parameters - what a device can reach (kernel: struct device_dma_parameters)
- * @size: sizeof(struct dma_buf_device_parameters); lets the struct grow
- * @max_segment_size: most bytes in one entry; a power of two is not needed; 0: no limit
- * @max_segment_count: most entries in one table; 0: no limit
- * @segment_boundary_mask: an entry never crosses a multiple of (mask + 1); must be 2^n - 1;
- *	0: no limit
- * @dma_mask: highest address the device can form, 2^n - 1; 0: no limit
- * @address_alignment: each entry's address is a multiple of this; a power of two; 0: 1
- * @length_granularity: each entry's length, but the last one's, is a multiple; 0: 1
- * @noncoherent: the device does not see the CPU's caches (and they not its writes)
- *
- * Mission row F1. Zero everywhere means "anything will do".
- */
-struct dma_buf_device_parameters {
-	size_t size;
-	uint64_t max_segment_size;
-	uint64_t max_segment_count;
-	uint64_t segment_boundary_mask;
-	uint64_t dma_mask;
-	uint64_t address_alignment;
-	uint64_t length_granularity;
-	bool noncoherent;
-};
 
 /**
  * struct dma_buf_map_ops - how memory becomes addresses for a device (kernel: struct dma_map_ops)
@@ -81,6 +57,8 @@ struct dma_buf_map_ops {
  * @ops: address translation; NULL: addresses are virtual addresses of this process
  * @priv: the driver's own
  * @release: [optional] called once with @priv when the last reference is dropped
+ * @write_parameters: what the device needs in addition where it writes to the buffer
+ *	(DMA_FROM_DEVICE, DMA_BIDIRECTIONAL); NULL: nothing
  */
 struct dma_buf_device_info {
 	size_t size;
@@ -89,6 +67,7 @@ struct dma_buf_device_info {
 	const struct dma_buf_map_ops *ops;
 	void *priv;
 	void (*release)(void *priv);
+	const struct dma_buf_device_parameters *write_parameters;
 };
 
 #ifndef DMABUF_DISABLED
@@ -141,6 +120,15 @@ const char *dma_buf_device_name(const struct dma_buf_device *dev);
  */
 const struct dma_buf_device_parameters *
 dma_buf_device_get_parameters(const struct dma_buf_device *dev);
+
+/**
+ * dma_buf_device_get_write_parameters - what is needed in addition where the device writes
+ * @dev: the device
+ *
+ * Return: parameters that live as long as @dev, zeros where there is none. Async-signal-safe.
+ */
+const struct dma_buf_device_parameters *
+dma_buf_device_get_write_parameters(const struct dma_buf_device *dev);
 
 /**
  * dma_buf_device_priv - what the driver gave at creation

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 
 #include "device.h"
 #include "error.h"
@@ -34,6 +35,21 @@ DMABUF_PUBLIC int dma_buf_block_get_info(struct dma_buf_device *dev,
 	info->max_segments = b->limits.max_segments;
 	info->bounced = atomic_load_explicit(&b->bounced, memory_order_relaxed);
 	info->requests = atomic_load_explicit(&b->requests, memory_order_relaxed);
+	return 0;
+}
+
+DMABUF_PUBLIC int dma_buf_block_get_parameters(dev_t device,
+					       struct dma_buf_device_parameters *parameters)
+{
+	struct block_limits limits;
+
+	if (!parameters || parameters->size != sizeof(*parameters))
+		return dmabuf_fail(EINVAL, "block parameters: size must be %zu",
+				   sizeof(*parameters));
+	if (!block_limits_of_disk(&limits, device, "/sys"))
+		return dmabuf_fail(ENOENT, "block device %u:%u has no queue in sysfs",
+				   major(device), minor(device));
+	block_limits_parameters(&limits, parameters);
 	return 0;
 }
 

@@ -255,3 +255,20 @@ void block_limits_parameters(const struct block_limits *limits,
 	if (most && parameters->address_alignment > most)
 		parameters->max_segment_size = parameters->address_alignment;
 }
+
+bool block_limits_of_disk(struct block_limits *limits, dev_t dev, const char *sysfs)
+{
+	struct queue queue;
+
+	if (!find_queue(sysfs, dev, &queue))
+		return false;
+	memset(limits, 0, sizeof(*limits));
+	limits->max_segments = DEFAULT_SEGMENTS;
+	take_queue(limits, &queue);
+	align_to_block(limits, queue.logical_block_size ? queue.logical_block_size : CONSERVATIVE,
+		       queue.dma_alignment);
+	/* Since 6.0 memory need not be aligned as the file's offset is. */
+	if (queue.dma_alignment)
+		limits->memory_alignment = queue.dma_alignment;
+	return true;
+}

@@ -164,6 +164,8 @@ extern const struct block_engine_ops block_threads_engine;
 
 /* block-limits.c: @sysfs is "/sys", or a test's. Never fails. */
 void block_limits_find(struct block_limits *limits, int fd, const char *sysfs);
+/* The same for a disk that is not open; false: it has no queue. */
+bool block_limits_of_disk(struct block_limits *limits, dev_t dev, const char *sysfs);
 void block_limits_parameters(const struct block_limits *limits,
 			     struct dma_buf_device_parameters *parameters);
 

@@ -47,5 +47,11 @@ static inline int dma_buf_block_describe(struct dma_buf_device *dev, char *text,
 	return -ENODEV;
 }
 
+static inline int dma_buf_block_get_parameters(dev_t device,
+					       struct dma_buf_device_parameters *parameters)
+{
+	return -ENODEV;
+}
+
 #pragma GCC diagnostic pop
 #endif

@@ -43,6 +43,13 @@ dma_buf_device_get_parameters(const struct dma_buf_device *dev)
 	return NULL;
 }
 
+static inline const struct dma_buf_device_parameters *
+dma_buf_device_get_write_parameters(const struct dma_buf_device *dev)
+{
+	errno = ENODEV;
+	return NULL;
+}
+
 static inline void *dma_buf_device_priv(const struct dma_buf_device *dev)
 {
 	errno = ENODEV;

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+/* Memory from one heap, or from the first of a plan's that has some. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <dmabuf/constraints.h>
+
+#include "error.h"
+#include "export.h"
+#include "heaps/heaps.h"
+#include "memfd.h"
+#include "text.h"
+
+/* Whatever used the memory before must not be seen by who uses it now. */
+static int zero(int fd, uint64_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (memory == MAP_FAILED)
+		return dmabuf_fail(errno, "memory cannot be mapped to zero it: %s",
+				   strerror(errno));
+	memset(memory, 0, size);
+	munmap(memory, size);
+	return 0;
+}
+
+static int alloc_registered(const struct dma_buf_heap_ops *ops,
+			    const struct dma_buf_heap_info *info, uint64_t size)
+{
+	int fd = ops->alloc(size, ops->priv), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return dmabuf_fail(-fd, "heap %s: %s", info->name, strerror(-fd));
+	if (fstat(fd, &st) < 0)
+		return dmabuf_fail(EBADF, "heap %s gave no descriptor", info->name);
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < size)
+		err = dmabuf_fail(EIO, "heap %s gave %jd bytes instead of %" PRIu64, info->name,
+				  (intmax_t)st.st_size, size);
+	if (!err && !info->zeroed)
+		err = zero(fd, size);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+static int alloc(const struct dma_buf_heap_info *info, const struct dma_buf_heap_ops *ops,
+		 const struct heap_class *class, const char *name, uint64_t size)
+{
+	uint64_t granule = info->granule ? info->granule : 1;
+
+	size = (size + granule - 1) / granule * granule;
+	if (!info->available)
+		return dmabuf_fail(ENODEV, "heap %s is not available: %s", info->name, info->where);
+	if (info->max_size && size > info->max_size)
+		return dmabuf_fail(ENOMEM,
+				   "heap %s: %" PRIu64 " bytes are more than its largest, %" PRIu64,
+				   info->name, size, info->max_size);
+	if (ops->alloc)
+		return alloc_registered(ops, info, size);
+	if (!class || !class->alloc)
+		return dmabuf_fail(EOPNOTSUPP, "the library cannot allocate from heap %s",
+				   info->name);
+	return class->alloc(name, size);
+}
+
+DMABUF_PUBLIC int dma_buf_heap_alloc(const char *heap, const char *name, uint64_t size)
+{
+	const struct heap_class *class = NULL;
+	struct dma_buf_heap_info info;
+	struct dma_buf_heap_ops ops;
+	int err;
+
+	if (!heap || text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name") < 0)
+		return heap ? -EINVAL : dmabuf_fail(EINVAL, "heap alloc: no heap is named");
+	if (!size || size > HEAP_MAX_SIZE)
+		return dmabuf_fail(EINVAL, "heap alloc: size %" PRIu64 " must be 1 to 2^40", size);
+	err = heaps_find(heap, &info, &ops, &class);
+	return err ? err : alloc(&info, &ops, class, name, size);
+}
+
+static int take_options(const struct dma_buf_negotiation *answer, const char *name,
+			const struct dma_buf_allocation *allocation)
+{
+	if (!answer || answer->struct_size != sizeof(*answer) || !answer->alternative_count ||
+	    answer->alternative_count > DMA_BUF_MAX_HEAPS)
+		return dmabuf_fail(EINVAL, "allocation: there is no plan to allocate by");
+	if (allocation && allocation->size != sizeof(*allocation))
+		return dmabuf_fail(EINVAL, "allocation: size must be %zu", sizeof(*allocation));
+	return text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name") < 0 ? -EINVAL : 0;
+}
+
+DMABUF_PUBLIC int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *answer,
+					    const char *name, struct dma_buf_allocation *allocation)
+{
+	struct dma_buf_allocation made = { .size = sizeof(made) };
+	char words[320] = "", heap[DMA_BUF_HEAP_NAME_LEN];
+	int fd = take_options(answer, name, allocation);
+	size_t used = 0;
+
+	if (fd < 0)
+		return fd;
+	for (uint32_t n = 0; n < answer->alternative_count; n++) {
+		const struct dma_buf_alternative *a = &answer->alternatives[n];
+
+		if (a->heap >= DMA_BUF_MAX_HEAPS)
+			return dmabuf_fail(EINVAL, "allocation: the plan is no plan");
+		text_copy(heap, sizeof(heap), answer->heap_names[a->heap]);
+		fd = dma_buf_heap_alloc(heap, name, a->size);
+		if (fd >= 0) {
+			made.alternative = n;
+			if (allocation)
+				*allocation = made;
+			return fd;
+		}
+		made.errors[made.attempts++] = -fd;
+		if (used < sizeof(words))
+			used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s: %s",
+						 n ? "; " : "", heap, strerror(-fd));
+	}
+	return dmabuf_fail(-fd, "no heap of the plan has memory: %s", words);
+}

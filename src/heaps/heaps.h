@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the heaps. Each built-in one has a file that says what it offers on this machine and,
+ * where it is simple, allocates from it.
+ */
+#ifndef DMABUF_SRC_HEAPS_HEAPS_H
+#define DMABUF_SRC_HEAPS_HEAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <dmabuf/heap.h>
+
+#define HEAP_PAGE UINT64_C(4096)
+#define HEAP_HUGE_PAGE (UINT64_C(2) << 20)
+#define HEAP_MAX_SIZE (UINT64_C(1) << 40)
+
+/* Where to look: "" for this machine, or a directory with proc, sys and dev in it. */
+struct heap_places {
+	const char *root;
+};
+
+struct heap_class {
+	/* Adds up to @max heaps to @list; entries arrive zeroed with size set. Returns how many. */
+	unsigned int (*describe)(const struct heap_places *places, struct dma_buf_heap_info *list,
+				 unsigned int max);
+	/* NULL: the library cannot. @size was rounded up. A descriptor, or -errno with words. */
+	int (*alloc)(const char *name, uint64_t size);
+	const char *name; /* of the heap that alloc is for */
+};
+
+extern const struct heap_class heap_memfd;
+extern const struct heap_class heap_thp;
+extern const struct heap_class heap_locked;
+extern const struct heap_class heap_hugetlb;
+extern const struct heap_class heap_secret;
+extern const struct heap_class heap_kernel;
+
+/* heaps.c: built-in and registered ones. */
+unsigned int heaps_describe(const struct heap_places *places, struct dma_buf_heap_info *list,
+			    unsigned int max);
+/* One by its name; -ENOENT with words. Registered ones give their ops, built-in ones their class.
+ */
+int heaps_find(const char *name, struct dma_buf_heap_info *info, struct dma_buf_heap_ops *ops,
+	       const struct heap_class **class);
+void heaps_hold_for_fork(bool hold);
+
+/* look.c: all tell "not there" as false or 0, and never fail otherwise. */
+bool heap_read_text(const struct heap_places *places, const char *path, char *text, size_t size);
+bool heap_read_number(const struct heap_places *places, const char *path, uint64_t *number);
+/* The highest physical address of memory; 0: not known. */
+uint64_t heap_highest_address(const struct heap_places *places);
+/* Bytes that this process may lock; 0: no limit. */
+uint64_t heap_lock_limit(void);
+/* Ordinary memory of the kernel, named and priced. */
+void heap_fill(struct dma_buf_heap_info *info, const char *name, uint32_t cost, uint64_t chunk,
+	       uint64_t highest_address);
+
+#endif
