@@ -22,8 +22,22 @@ static struct dma_buf_device cpu_device = {
 	.ops = &virtual_ops,
 };
 
-/* Older headers end before this field; what a program knows ends between fields. */
+/* Older headers end before these fields. */
 #define LEAST offsetof(struct dma_buf_device_parameters, trust_domain)
+#define LEAST_INFO offsetof(struct dma_buf_device_info, write_parameters)
+
+/* As options_take(); what a caller knows of a struct ends between two fields, not within one. */
+static int take(void *to, size_t known, const void *from, size_t least, const char *what)
+{
+	size_t size = 0;
+
+	if (from)
+		memcpy(&size, from, sizeof(size));
+	if (size % sizeof(uint64_t))
+		return dmabuf_fail(EINVAL, "%s: its size is given as %zu, must be %zu", what, size,
+				   known);
+	return options_take(to, known, from, least, what);
+}
 
 int device_parameters_check(const struct dma_buf_device_parameters *p)
 {
@@ -38,15 +52,8 @@ int device_parameters_check(const struct dma_buf_device_parameters *p)
 int device_parameters_take(struct dma_buf_device_parameters *to,
 			   const struct dma_buf_device_parameters *from)
 {
-	size_t size;
-	int err;
+	int err = take(to, sizeof(*to), from, LEAST, "device parameters");
 
-	memcpy(&size, from, sizeof(size));
-	if (size % _Alignof(struct dma_buf_device_parameters))
-		return dmabuf_fail(EINVAL,
-				   "device parameters: their size is given as %zu, must be %zu",
-				   size, sizeof(*to));
-	err = options_take(to, sizeof(*to), from, LEAST, "device parameters");
 	if (err)
 		return err;
 	to->size = sizeof(*to);
@@ -61,8 +68,7 @@ static int info_take(struct dma_buf_device_info *known, struct dma_buf_device *d
 	int err;
 
 	dev->parameters.size = dev->write_parameters.size = sizeof(dev->parameters);
-	err = options_take(known, sizeof(*known), info,
-			   offsetof(struct dma_buf_device_info, write_parameters), "device info");
+	err = take(known, sizeof(*known), info, LEAST_INFO, "device info");
 	if (!err)
 		err = text_check(known->name, DMA_BUF_DEVICE_NAME_LEN, false, "device name");
 	if (!err && known->parameters)

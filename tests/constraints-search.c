@@ -321,7 +321,7 @@ static void check_same(const struct dma_buf_negotiation *a, const struct dma_buf
 TEST_TIMEOUT(F5_the_order_of_the_participants_does_not_matter, 300)
 {
 	static struct dma_buf_negotiation a, b;
-	unsigned int cases = case_count(200000), to[MOST];
+	unsigned int cases = case_count(100000), to[MOST];
 	struct random_case c, other;
 
 	seed = UINT64_C(0x1234567890abcdef);
@@ -351,7 +351,7 @@ TEST_TIMEOUT(F5_the_order_of_the_participants_does_not_matter, 300)
 TEST_TIMEOUT(F6_one_more_participant_never_widens_the_plan, 300)
 {
 	static struct dma_buf_negotiation a, b;
-	unsigned int cases = case_count(200000);
+	unsigned int cases = case_count(100000);
 	struct random_case c;
 
 	seed = UINT64_C(0xfeedface12345678);

@@ -81,6 +81,25 @@ TEST(A7_cpu_access_is_a_stub)
 	REFUSED(dma_buf_munmap(NULL, 1));
 }
 
+TEST(A7_negotiation_is_a_stub)
+{
+	struct dma_buf_request request = { .size = 1 };
+	struct dma_buf_negotiation answer = { .size = 1 };
+	struct dma_buf_heap_info heap = { .size = 1 };
+	char text[8];
+
+	REFUSED(dma_buf_negotiate(&request, &answer));
+	REFUSED(dma_buf_explain(&request, &answer, text, sizeof(text)));
+	REFUSED(dma_buf_negotiation_alloc(&answer, "frame", NULL));
+	ASSERT_STR_EQ(dma_buf_parameter_name(0), "");
+	REFUSED(dma_buf_heap_list(&heap, 1));
+	REFUSED(dma_buf_heap_alloc("memfd", "frame", 1));
+	REFUSED(dma_buf_register_heap(NULL));
+	REFUSED(dma_buf_unregister_heap("mine"));
+	REFUSED(dma_buf_block_get_parameters(0, NULL));
+	NOTHING(dma_buf_device_get_write_parameters(NULL));
+}
+
 TEST(A7_devices_are_stubs)
 {
 	struct dma_buf_device_info info = { .size = sizeof(info), .name = "disk" };

@@ -80,18 +80,29 @@ static bool fit_kind(const struct constraints_needs *needs, const struct dma_buf
 	return true;
 }
 
-/* Of several that cannot reach it, the first by name is told. */
+/* Of several misfits the first by name is told, whatever the order of the participants. */
+static bool is_told_before(const struct constraints_problem *p, const struct misfit *one,
+			   const struct misfit *other)
+{
+	if (other->participant == DMA_BUF_NOBODY ||
+	    name_before(p->names[one->participant], p->names[other->participant]))
+		return true;
+	if (name_before(p->names[other->participant], p->names[one->participant]))
+		return false;
+	if (one->parameter != other->parameter)
+		return one->parameter < other->parameter;
+	return one->needs < other->needs;
+}
+
 static void misfit_domain(const struct constraints_problem *p, unsigned int i,
 			  const struct dma_buf_heap_info *heap, struct misfit *m)
 {
 	uint64_t domain = p->participants[i]->trust_domain;
+	struct misfit one = { .participant = i };
 
-	if (m->participant != DMA_BUF_NOBODY &&
-	    (name_before(p->names[m->participant], p->names[i]) ||
-	     (!name_before(p->names[i], p->names[m->participant]) && m->needs <= domain)))
-		return;
-	misfit(m, DMA_BUF_PARAMETER_TRUST_DOMAIN, domain, heap->trust_domain, domain);
-	m->participant = i;
+	misfit(&one, DMA_BUF_PARAMETER_TRUST_DOMAIN, domain, heap->trust_domain, domain);
+	if (is_told_before(p, &one, m))
+		*m = one;
 }
 
 static bool fit_trust(const struct constraints_problem *p, const struct constraints_needs *needs,
@@ -232,13 +243,14 @@ static bool fit_tables(const struct constraints_problem *p, const struct constra
 		if (needs->kind[kind] && !fit_table(p, needs, kind, &needs->limits, heap, m))
 			return false;
 	for (unsigned int i = 0; i < p->count && p->own_tables; i++) {
+		struct misfit one = { .participant = i };
+
 		constraints_limits_of(p, i, &own);
-		if (fit_table(p, needs, kind_of(p, i), &own, heap, m))
-			continue;
-		m->participant = i;
-		return false;
+		if (!fit_table(p, needs, kind_of(p, i), &own, heap, &one) &&
+		    is_told_before(p, &one, m))
+			*m = one;
 	}
-	return true;
+	return m->participant == DMA_BUF_NOBODY;
 }
 
 bool constraints_fit(const struct constraints_problem *p, const struct constraints_needs *needs,
