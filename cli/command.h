@@ -21,9 +21,12 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_devices;
+extern const struct command command_doctor;
 extern const struct command command_help;
 extern const struct command command_ls;
 extern const struct command command_pipe;
+extern const struct command command_solve;
 extern const struct command command_version;
 
 /* All of them, closed by NULL. */
