@@ -44,7 +44,7 @@ _dmabuf()
 	fi
 	COMPREPLY=()
 	if [ "$cword" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "pipe ls version help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "pipe ls solve devices doctor version help --help --version" -- "$cur")
 		return
 	fi
 	case ${words[1]} in
@@ -56,7 +56,26 @@ _dmabuf()
 			mapfile -t COMPREPLY < <(compgen -W "--short --json --color --help" -- "$cur")
 		fi
 		;;
-	help) mapfile -t COMPREPLY < <(compgen -W "pipe ls version help" -- "$cur") ;;
+	solve)
+		case $prev in
+		-f | --file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+		-s | --size | --max-buffers) ;;
+		*)
+			case $cur in
+			-*) mapfile -t COMPREPLY < <(compgen -W "--size --file --max-buffers --own-tables --json --help" -- "$cur") ;;
+			*) mapfile -t COMPREPLY < <(compgen -W "cpu $(cd /sys/block 2>/dev/null && echo *)" -- "$cur") ;;
+			esac
+			;;
+		esac
+		;;
+	devices | doctor)
+		if [ "$prev" = --color ]; then
+			mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "--json --color --help" -- "$cur")
+		fi
+		;;
+	help) mapfile -t COMPREPLY < <(compgen -W "pipe ls solve devices doctor version help" -- "$cur") ;;
 	esac
 }
 

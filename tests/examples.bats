@@ -35,3 +35,14 @@
 	run "$EXAMPLE_QUEUED" missing output
 	[ "$status" -ne 0 ]
 }
+
+@test "F8 a heap of one's own is asked first, and done without where it has nothing" {
+	run "$EXAMPLE_HEAP" "$WORK"
+	[ "$status" -eq 0 ]
+	[ "$output" = "1 MiB from files" ]
+	run "$EXAMPLE_HEAP" /missing
+	[ "$output" = "1 MiB from memfd" ]
+	run "$EXAMPLE_HEAP" /dev/shm/../null
+	[ "$status" -eq 0 ]
+	[ "$output" = "1 MiB from memfd" ]
+}

@@ -170,7 +170,7 @@ sum()
 @test "every subcommand has --help, and version says what it is" {
 	local name
 
-	for name in "" pipe ls version help; do
+	for name in "" pipe ls solve devices doctor version help; do
 		run "$DMABUF" $name --help
 		[ "$status" -eq 0 ]
 		[[ ${lines[0]} == Usage:* ]]
@@ -182,7 +182,7 @@ sum()
 @test "manual pages and completion know every option and element that --help names" {
 	local name word
 
-	for name in pipe ls; do
+	for name in pipe ls solve devices doctor; do
 		for word in $("$DMABUF" $name --help | grep -oE -- '--[a-z]+|^  [a-z0-9]+:?' | sort -u); do
 			grep -qF -- "$word" "$MAN/dmabuf-$name.1.scd" || {
 				echo "dmabuf-$name.1 does not have $word"

@@ -2,7 +2,9 @@
 /* Devices, planes and heaps described in a JSON file. What is not known is refused by name. */
 #include "solve.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct reader {
@@ -263,19 +265,46 @@ static bool read_document(const struct reader *r, json_object *from)
 	return true;
 }
 
+/* A description is text that somebody wrote by hand. */
+#define MAX_FILE (1 << 20)
+
+static json_object *parse_file(const char *path, char *why, size_t size)
+{
+	char *text = malloc(MAX_FILE);
+	json_tokener *tokener = json_tokener_new();
+	json_object *document = NULL;
+	FILE *f = fopen(path, "re");
+	size_t length = 0;
+
+	if (!f || !text || !tokener)
+		snprintf(why, size, "%s", strerror(errno));
+	else if (!(length = fread(text, 1, MAX_FILE, f)))
+		snprintf(why, size, ferror(f) ? "cannot be read" : "is empty");
+	else if (length == MAX_FILE)
+		snprintf(why, size, "is larger than 1 MiB");
+	else if (!(document = json_tokener_parse_ex(tokener, text, (int)length)))
+		snprintf(why, size, "no JSON at byte %zu: %s", json_tokener_get_parse_end(tokener),
+			 json_tokener_get_error(tokener) == json_tokener_continue
+				 ? "it ends too early"
+				 : json_tokener_error_desc(json_tokener_get_error(tokener)));
+	if (tokener)
+		json_tokener_free(tokener);
+	if (f)
+		fclose(f);
+	free(text);
+	return document;
+}
+
 bool solve_read(struct solve_machine *m, const char *path, unsigned int *first, char *why,
 		size_t size)
 {
 	struct reader r = { .m = m, .why = why, .size = size };
-	json_object *document = json_object_from_file(path);
+	json_object *document = parse_file(path, why, size);
 	bool good;
 
 	*first = m->device_count;
-	if (!document) {
-		snprintf(why, size, "%s", json_util_get_last_err());
-		why[strcspn(why, "\n")] = '\0';
+	if (!document)
 		return false;
-	}
 	good = read_document(&r, document);
 	json_object_put(document);
 	return good;

@@ -150,6 +150,15 @@ static json_object *planes(const struct dma_buf_request *r, const struct dma_buf
 	return array;
 }
 
+static json_object *named(const struct dma_buf_negotiation *a)
+{
+	json_object *object = json_object_new_object();
+
+	for (unsigned int k = 0; k < a->named_count; k++)
+		json_add_uint(object, a->named[k].name, a->named[k].value);
+	return object;
+}
+
 json_object *solve_json(const struct dma_buf_request *request,
 			const struct dma_buf_negotiation *answer, const char *text)
 {
@@ -160,6 +169,7 @@ json_object *solve_json(const struct dma_buf_request *request,
 	json_add_uint(object, "size", answer->size);
 	json_object_object_add(object, "planes", planes(request, answer));
 	fields_add_json(merged, parameter_fields, &answer->merged);
+	json_object_object_add(merged, "named", named(answer));
 	json_object_object_add(object, "merged", merged);
 	json_object_object_add(object, "alternatives", alternatives(answer));
 	json_object_object_add(object, "participants", participants(request, answer));

@@ -264,7 +264,8 @@ static void put_wanted(struct constraints_text *t, const struct dma_buf_negotiat
 		put_line(t, " in pieces of ", heap->chunk);
 	else
 		constraints_put(t, " in one piece");
-	put_line(t, ", aligned to ", heap->alignment);
+	if (heap->alignment > 1)
+		put_line(t, ", aligned to ", heap->alignment);
 	if (heap->highest_address) {
 		constraints_put(t, ", below ");
 		constraints_put_hex(t, heap->highest_address);
