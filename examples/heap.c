@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
-/*
- * A heap of one's own: memory in files of a directory, say of a file system on persistent memory.
- *
- *	heap /mnt/pmem
- */
+/* A heap of one's own: files in a directory, say on persistent memory: `heap /mnt/pmem` */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <dmabuf.h>
@@ -26,9 +21,10 @@ static int describe(struct dma_buf_heap_info *info, void *priv)
 
 static int alloc(uint64_t size, void *priv)
 {
-	int fd = open(priv, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	int err = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)size);
+	int fd = open(priv, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), err = errno;
 
+	if (fd >= 0)
+		err = posix_fallocate(fd, 0, (off_t)size);
 	if (err && fd >= 0)
 		close(fd);
 	return err ? -err : fd;
@@ -52,11 +48,10 @@ int main(int argc, char **argv)
 
 	if (!dma_buf_register_heap(&ops) && dma_buf_negotiate(&request, &answer) > 0)
 		fd = dma_buf_negotiation_alloc(&answer, "frame", &made);
-	if (fd < 0) {
+	if (fd < 0)
 		fprintf(stderr, "heap: %s\n", dmabuf_last_error());
-		return EXIT_FAILURE;
-	}
-	printf("1 MiB from %s\n", answer.heap_names[answer.alternatives[made.alternative].heap]);
-	close(fd);
-	return EXIT_SUCCESS;
+	else
+		printf("1 MiB from %s\n",
+		       answer.heap_names[answer.alternatives[made.alternative].heap]);
+	return fd < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

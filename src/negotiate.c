@@ -229,6 +229,8 @@ static int take(struct question *q, const struct dma_buf_request *request)
 		err = take_names(q);
 	if (!err)
 		err = take_heaps(q);
+	if (err)
+		return err;
 	q->problem = (struct constraints_problem){
 		.participants = q->participants,
 		.names = q->names,
@@ -241,7 +243,7 @@ static int take(struct question *q, const struct dma_buf_request *request)
 		.max_buffers = r->max_buffers,
 		.own_tables = r->own_tables,
 	};
-	return err;
+	return 0;
 }
 
 static struct question *ask(const struct dma_buf_request *request, int *err)

@@ -42,7 +42,7 @@
 	[ "$output" = "1 MiB from files" ]
 	run "$EXAMPLE_HEAP" /missing
 	[ "$output" = "1 MiB from memfd" ]
-	run "$EXAMPLE_HEAP" /dev/shm/../null
+	run "$EXAMPLE_HEAP" /dev/null
 	[ "$status" -eq 0 ]
 	[ "$output" = "1 MiB from memfd" ]
 }
