@@ -42,7 +42,7 @@ static void add_disk(struct solve_machine *m, const char *name)
 		return;
 	minor = (unsigned int)strtoul(colon + 1, NULL, 10);
 	memset(d, 0, sizeof(*d));
-	strcpy(d->name, name);
+	memcpy(d->name, name, strlen(name) + 1);
 	make_printable(d->name);
 	d->kind = "block";
 	d->direction = DMA_BIDIRECTIONAL;
@@ -80,7 +80,7 @@ void solve_look(struct solve_machine *m)
 	struct solve_device *cpu = &m->devices[m->device_count++];
 	int count;
 
-	strcpy(cpu->name, "cpu");
+	memcpy(cpu->name, "cpu", sizeof("cpu"));
 	cpu->kind = "cpu";
 	cpu->direction = DMA_BIDIRECTIONAL;
 	cpu->write_parameters.size = cpu->parameters.size = sizeof(cpu->parameters);
