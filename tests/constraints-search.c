@@ -372,6 +372,139 @@ TEST_TIMEOUT(F6_one_more_participant_never_widens_the_plan, 300)
 	}
 }
 
+static void make_picture(struct random_case *c, struct dma_buf_plane *planes)
+{
+	make_case(c);
+	c->p.size = 0;
+	c->p.planes = planes;
+	c->p.plane_count = 1 + below(2);
+	for (unsigned int k = 0; k < c->p.plane_count; k++)
+		planes[k] = (struct dma_buf_plane){ PICK(1, 7, 64, 100, 2048, 4096, 5000, 8192),
+						    PICK(1, 2, 3, 8) };
+	for (unsigned int i = 0; i < c->p.count; i++) {
+		struct dma_buf_device_parameters *d = &c->d[i];
+
+		d->line_by_line = rarely(2);
+		d->dma_mask = 0;
+		d->max_segment_size = d->max_segment_size ? PICK(64, 1000, 4096, 65536) : 0;
+		d->max_segment_count = d->max_segment_count ? PICK(1, 2, 4, 8, 16, 32) : 0;
+		d->segment_boundary_mask = d->segment_boundary_mask ? PICK(4095, 65535) : 0;
+		d->address_alignment = d->address_alignment ? PICK(16, 64) : 0;
+		d->named[0] = (struct dma_buf_named_parameter){ 0 };
+		if (rarely(3))
+			d->named[0] = (struct dma_buf_named_parameter){ .name = "stride_alignment",
+									.rule = DMA_BUF_MERGE_MAX,
+									.value = PICK(2, 64, 4096,
+										      8192) };
+	}
+	for (unsigned int h = 0; h < c->p.heap_count; h++) {
+		c->h[h].chunk = PICK(0, 4096, 65536);
+		c->h[h].alignment = c->h[h].chunk ? c->h[h].chunk : PICK(64, 4096, 65536);
+		c->h[h].max_size = c->h[h].capacity = 0;
+	}
+}
+
+/* On this stands the search for conflicts. With pictures there is no oracle, so it is tried. */
+TEST_TIMEOUT(F4_without_a_need_a_picture_is_never_harder_to_place, 300)
+{
+	unsigned int cases = case_count(60000), easier = 0;
+	struct dma_buf_plane planes[2];
+	uint32_t dropped[MOST];
+	struct random_case c;
+
+	seed = UINT64_C(0x0ddba11c0ffee123);
+	for (unsigned int n = 0; n < cases; n++) {
+		bool before;
+
+		make_picture(&c, planes);
+		c.p.dropped = dropped;
+		for (unsigned int i = 0; i < MOST; i++)
+			dropped[i] = below(4) ? 0 : below(1u << 16) << 3;
+		before = constraints_feasible(&c.p);
+		for (unsigned int i = 0; i < c.p.count; i++) {
+			for (unsigned int k = 0; k < CONSTRAINTS_PARAMETERS; k++) {
+				uint32_t kept = dropped[i];
+				bool after;
+
+				dropped[i] |= UINT32_C(1) << k;
+				after = constraints_feasible(&c.p);
+				ASSERT(after || !before);
+				easier += after && !before;
+				dropped[i] = kept;
+			}
+		}
+	}
+	ASSERT(easier > cases / 100);
+}
+
+/* Segments from @at on, cut wherever they must be. */
+static uint64_t walk(uint64_t at, uint64_t length, const struct constraints_limits *l,
+		     uint64_t chunk)
+{
+	uint64_t count = 0, room;
+
+	for (; length; length -= room, at += room, count++) {
+		room = length < l->max_segment_size ? length : l->max_segment_size;
+		if (chunk && room > chunk - at % chunk)
+			room = chunk - at % chunk;
+		if (l->segment_boundary_mask != UINT64_MAX &&
+		    room > l->segment_boundary_mask + 1 - (at & l->segment_boundary_mask))
+			room = l->segment_boundary_mask + 1 - (at & l->segment_boundary_mask);
+		if (room < length)
+			room -= room % l->address_alignment;
+		ASSERT(room > 0 && at % l->address_alignment == 0);
+	}
+	return count;
+}
+
+/* A picture's lines at the addresses where the plan puts them. */
+static void check_lines(const struct random_case *c, const struct dma_buf_negotiation *a,
+			unsigned int i)
+{
+	const struct dma_buf_heap_info *h = c->heaps[a->alternatives[0].heap];
+	uint64_t start = below(100) * h->alignment, count = 0;
+	struct constraints_needs needs;
+	struct constraints_limits l;
+
+	constraints_merge(&c->p, &needs);
+	l = needs.limits;
+	if (c->p.own_tables)
+		constraints_limits_of(&c->p, i, &l);
+	if (l.length_granularity != 1)
+		return;
+	for (unsigned int k = 0; k < c->p.plane_count; k++)
+		for (uint64_t line = 0; line < c->p.planes[k].lines; line++)
+			count += walk(start + a->offsets[k] + line * a->strides[k],
+				      c->p.planes[k].bytes_per_line, &l,
+				      c->d[i].physical ? h->chunk : 0);
+	/* Without gaps, lines are told in one. */
+	for (unsigned int k = 0; k < c->p.plane_count; k++)
+		if (a->strides[k] == c->p.planes[k].bytes_per_line)
+			return;
+	ASSERT(a->participants[i].segments >= count);
+}
+
+TEST(F7_lines_of_a_picture_never_take_more_segments_than_were_promised)
+{
+	static struct dma_buf_negotiation a;
+	struct dma_buf_plane planes[2];
+	unsigned int cases = case_count(60000), seen = 0;
+	struct random_case c;
+
+	seed = UINT64_C(0x5eed5eed5eed5eed);
+	for (unsigned int n = 0; n < cases; n++) {
+		make_picture(&c, planes);
+		constraints_solve(&c.p, &a);
+		for (unsigned int i = 0; a.alternative_count && i < c.p.count; i++) {
+			if (!c.d[i].line_by_line)
+				continue;
+			check_lines(&c, &a, i);
+			seen++;
+		}
+	}
+	ASSERT(seen > cases / 20);
+}
+
 static void check_count(uint64_t size, const struct constraints_limits *l, uint64_t chunk,
 			uint64_t alignment, bool exact)
 {
