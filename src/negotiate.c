@@ -174,43 +174,55 @@ static int take_names(struct question *q)
 	return err;
 }
 
-static int take_heap(struct question *q, unsigned int h)
+static int check_heap(struct question *q, unsigned int h)
 {
+	struct dma_buf_heap_info *heap = &q->heaps[h];
 	struct constraints_fault fault;
+	char where[sizeof(heap->where)];
 	int err;
 
-	err = text_check(q->heaps[h].name, DMA_BUF_HEAP_NAME_LEN, false, "heap name");
-	q->heaps[h].where[sizeof(q->heaps[h].where) - 1] = '\0';
-	q->heap_list[h] = &q->heaps[h];
-	if (!err && !constraints_check_heap(&q->heaps[h], &fault))
-		err = bad_field(q->heaps[h].name, &fault);
+	err = text_check(heap->name, DMA_BUF_HEAP_NAME_LEN, false, "heap name");
+	/* It becomes part of an explanation. */
+	text_copy_untrusted(where, sizeof(where), heap->where, sizeof(heap->where));
+	memcpy(heap->where, where, sizeof(where));
+	q->heap_list[h] = heap;
+	if (!err && !constraints_check_heap(heap, &fault))
+		err = bad_field(heap->name, &fault);
 	return err;
+}
+
+static int copy_heaps(struct question *q, const struct dma_buf_heap_info *heaps)
+{
+	const char *from = (const char *)heaps;
+	int err = 0;
+
+	if (!q->request.heap_count || q->request.heap_count > DMA_BUF_MAX_HEAPS)
+		return bad_count("heap_count", q->request.heap_count, DMA_BUF_MAX_HEAPS);
+	for (unsigned int h = 0; h < q->request.heap_count && !err; h++)
+		err = options_take(&q->heaps[h], sizeof(q->heaps[h]), from + h * heaps->size,
+				   sizeof(q->heaps[h]), "heap");
+	return err;
+}
+
+static int look_for_heaps(struct question *q)
+{
+	int count;
+
+	q->heaps[0].size = sizeof(q->heaps[0]);
+	count = dma_buf_heap_list(q->heaps, DMA_BUF_MAX_HEAPS);
+	if (count < 0)
+		return count;
+	q->request.heap_count = (unsigned int)count;
+	return 0;
 }
 
 static int take_heaps(struct question *q)
 {
-	struct dma_buf_request *r = &q->request;
-	size_t stride;
-	int err = 0;
+	int err = q->request.heaps ? copy_heaps(q, q->request.heaps) : look_for_heaps(q);
 
-	if (!r->heaps) {
-		q->heaps[0].size = sizeof(q->heaps[0]);
-		err = dma_buf_heap_list(q->heaps, DMA_BUF_MAX_HEAPS);
-		r->heap_count = err > 0 ? (unsigned int)err : 0;
-	} else if (!r->heap_count || r->heap_count > DMA_BUF_MAX_HEAPS) {
-		return bad_count("heap_count", r->heap_count, DMA_BUF_MAX_HEAPS);
-	}
-	stride = r->heaps ? r->heaps[0].size : 0;
-	for (unsigned int h = 0; h < r->heap_count && err >= 0; h++) {
-		const char *from = (const char *)r->heaps + h * stride;
-
-		if (r->heaps)
-			err = options_take(&q->heaps[h], sizeof(q->heaps[h]), from,
-					   sizeof(q->heaps[h]), "heap");
-		if (err >= 0)
-			err = take_heap(q, h);
-	}
-	return err < 0 ? err : 0;
+	for (unsigned int h = 0; h < q->request.heap_count && !err; h++)
+		err = check_heap(q, h);
+	return err;
 }
 
 static int take(struct question *q, const struct dma_buf_request *request)
