@@ -85,6 +85,27 @@ static int file_on_disk(dev_t *dev)
 	return fd;
 }
 
+TEST(F1_a_disks_limits_are_known_without_opening_it)
+{
+	struct dma_buf_device_parameters p = { .size = sizeof(p) };
+	struct block_limits limits;
+	struct sysfs s;
+
+	sysfs_open(&s, makedev(7, 77), false);
+	ASSERT(!block_limits_of_disk(&limits, makedev(7, 78), s.root));
+	ASSERT(block_limits_of_disk(&limits, makedev(7, 77), s.root));
+	block_limits_parameters(&limits, &p);
+	ASSERT_EQ(p.address_alignment, 4);
+	ASSERT_EQ(p.length_granularity, 4096);
+	ASSERT_EQ(p.max_segment_size, 4294963200);
+	ASSERT(p.page_backed);
+	sysfs_close(&s);
+	ASSERT_ERR(dma_buf_block_get_parameters(0, &p), ENOENT);
+	p.size = 1;
+	ASSERT_ERR(dma_buf_block_get_parameters(makedev(7, 77), &p), EINVAL);
+	ASSERT_ERR(dma_buf_block_get_parameters(makedev(7, 77), NULL), EINVAL);
+}
+
 /* As on a kernel before 6.1: alignment has to be found elsewhere. */
 static void deny_statx(void)
 {

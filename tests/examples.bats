@@ -46,3 +46,9 @@
 	[ "$status" -eq 0 ]
 	[ "$output" = "1 MiB from memfd" ]
 }
+
+@test "F4 F5 the demo's scene: any order gives one plan, a fourth device none, and the way out works" {
+	run "$DOCS/../scripts/demo-constraints" "$DMABUF"
+	[ "$status" -eq 0 ]
+	[[ $output == *"give each device a table of its own"* ]]
+}

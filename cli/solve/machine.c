@@ -49,8 +49,6 @@ static void add_disk(struct solve_machine *m, const char *name)
 	d->write_parameters.size = d->parameters.size = sizeof(d->parameters);
 	if (dma_buf_block_get_parameters(makedev(major, minor), &d->parameters) < 0)
 		return;
-	/* The kernel pins the pages of a direct transfer. */
-	d->parameters.page_backed = true;
 	m->device_count++;
 }
 

@@ -9,9 +9,10 @@
  *
  * Parameters (mission row F1) are those of the disk: max_segment_size from its queue,
  * address_alignment from dma_alignment or STATX_DIOALIGN, length_granularity from the block size
- * and virt_boundary_mask (which forbids gaps between segments). The queue's max_segments limits one
- * request, not a buffer: max_segment_count stays 0, and transfers are cut into requests of
- * dma_buf_block_info.max_segments. Through the page cache there are no limits.
+ * and virt_boundary_mask (which forbids gaps between segments); memory has to be page-backed. The
+ * queue's max_segments limits one request, not a buffer: max_segment_count stays 0, and transfers
+ * are cut into requests of dma_buf_block_info.max_segments. Through the page cache there are no
+ * limits.
  *
  * A transfer makes progress while somebody reaps, so reap as long as any is under way.
  *

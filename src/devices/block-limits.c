@@ -252,6 +252,8 @@ void block_limits_parameters(const struct block_limits *limits,
 	parameters->max_segment_size = most;
 	parameters->address_alignment = limits->memory_alignment;
 	parameters->length_granularity = granularity;
+	/* The kernel pins the pages of a direct transfer. */
+	parameters->page_backed = true;
 	if (most && parameters->address_alignment > most)
 		parameters->max_segment_size = parameters->address_alignment;
 }
