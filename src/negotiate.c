@@ -295,6 +295,7 @@ static bool belongs(const struct constraints_problem *p, const struct dma_buf_ne
 		    a->conflict_count <= DMA_BUF_MAX_CONFLICTS &&
 		    a->relaxation_count <= DMA_BUF_MAX_RELAXATIONS;
 
+	good = good && (a->exporter < p->count || a->exporter == DMA_BUF_NOBODY);
 	for (unsigned int n = 0; good && n < a->alternative_count; n++)
 		good = a->alternatives[n].heap < p->heap_count;
 	for (unsigned int n = 0; good && n < a->rejection_count; n++)

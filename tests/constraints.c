@@ -139,6 +139,24 @@ TEST(F5_two_importers_in_either_order_get_the_same_plan)
 	ASSERT_EQ(q.answer.merged.contiguous, first.merged.contiguous);
 }
 
+TEST(F9_the_device_with_the_strictest_needs_should_export)
+{
+	ask_about(&q, 2 * MIB);
+	add_heap(&q, "huge", 2 * MIB, 40);
+	add_heap(&q, "vault", 0, 90)->page_backed = false;
+	add_device(&q, "gpu");
+	ASSERT_EQ(negotiate(&q), 3);
+	ASSERT_EQ(q.answer.exporter, DMA_BUF_NOBODY);
+	add_device(&q, "display")->contiguous = true;
+	ASSERT_EQ(negotiate(&q), 2);
+	ASSERT_EQ(q.answer.exporter, 1);
+	ASSERT_STR_CONTAINS(q.text, "that should be display");
+	add_device(&q, "disk")->page_backed = true;
+	ASSERT_EQ(negotiate(&q), 1);
+	/* One heap each: then it is by name. */
+	ASSERT_EQ(q.answer.exporter, 2);
+}
+
 /* Lines apart from each other are segments apart: height x ceil(bytes per line / page). */
 TEST(F3_F7_verkuils_worst_case_counts_every_line)
 {

@@ -84,11 +84,15 @@ TEST(F8_the_pool_of_huge_pages_is_looked_at)
 	ASSERT(h->available);
 	ASSERT_EQ(h->capacity, 3 * 2 * MIB);
 	ASSERT_EQ(h->chunk, 2 * MIB);
-	ASSERT_STR_CONTAINS(h->where, "3 of 9");
+	ASSERT_STR_CONTAINS(h->where, "3 pages to be had, 9 in the pool");
 	put(POOL "resv_hugepages", "5\n");
 	h = find("hugetlb");
 	ASSERT(!h->available);
 	ASSERT_STR_CONTAINS(h->where, "nr_hugepages");
+	put(POOL "nr_overcommit_hugepages", "4\n");
+	put(POOL "surplus_hugepages", "1\n");
+	ASSERT_EQ(find("hugetlb")->capacity, 3 * 2 * MIB);
+	put(POOL "nr_overcommit_hugepages", "0\n");
 	put(POOL "free_hugepages", "nonsense\n");
 	ASSERT(!find("hugetlb")->available);
 	put(POOL "free_hugepages", "99999999999999999999999\n");

@@ -64,7 +64,7 @@ describe()
 @test "F4 the JSON answer has the same, and the fields that it always had" {
 	describe
 	"$DMABUF" solve -s 2M -f scene.json --json >plan
-	[ "$(json plan '" ".join(d)')" = "schema possible size planes merged alternatives participants rejections conflicts relaxations text" ]
+	[ "$(json plan '" ".join(d)')" = "schema possible size planes merged alternatives participants exporter rejections conflicts relaxations text" ]
 	[ "$(json plan 'd["schema"]')" = dmabuf-solve/1 ]
 	[ "$(json plan 'd["possible"], d["alternatives"][0]["heap"]')" = "(True, 'huge')" ]
 	[ "$(json plan '[p["segments"] for p in d["participants"]]')" = "[32, 32, 32]" ]

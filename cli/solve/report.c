@@ -163,6 +163,7 @@ json_object *solve_json(const struct dma_buf_request *request,
 			const struct dma_buf_negotiation *answer, const char *text)
 {
 	json_object *object = json_object_new_object(), *merged = json_object_new_object();
+	json_object *exporter = NULL;
 
 	json_add_text(object, "schema", "dmabuf-solve/1");
 	json_add_bool(object, "possible", answer->alternative_count > 0);
@@ -173,6 +174,9 @@ json_object *solve_json(const struct dma_buf_request *request,
 	json_object_object_add(object, "merged", merged);
 	json_object_object_add(object, "alternatives", alternatives(answer));
 	json_object_object_add(object, "participants", participants(request, answer));
+	if (answer->exporter != DMA_BUF_NOBODY)
+		exporter = json_object_new_string(name_of(request, answer->exporter));
+	json_object_object_add(object, "exporter", exporter);
 	json_object_object_add(object, "rejections", rejections(request, answer));
 	json_object_object_add(object, "conflicts", conflicts(request, answer));
 	json_object_object_add(object, "relaxations", relaxations(request, answer));

@@ -88,6 +88,8 @@ enum dma_buf_parameter {
  * @parameters: NULL: anything will do
  * @write_parameters: needed in addition if @direction says that it writes; NULL: nothing
  * @direction: DMA_TO_DEVICE (it reads), DMA_FROM_DEVICE (it writes), DMA_BIDIRECTIONAL
+ *
+ * This struct does not grow; what may grow are the parameters, which carry their size.
  */
 struct dma_buf_participant {
 	struct dma_buf_device *device;
@@ -244,6 +246,8 @@ struct dma_buf_relaxation {
  * @named_count: how many
  * @min_buffers: the participants' added up
  * @preferred_buffers: the same
+ * @exporter: who should export if one of the devices has to allocate: whose needs rule out most
+ *	heaps; DMA_BUF_NOBODY: any
  * @alternative_count: heaps that would do; 0: none, see conflicts
  * @alternatives: the best one first: fewest unmet preferences, then lowest cost, then as given
  * @participants: as in the request; only if there is a plan
@@ -267,6 +271,7 @@ struct dma_buf_negotiation {
 	uint32_t named_count;
 	uint64_t min_buffers;
 	uint64_t preferred_buffers;
+	uint32_t exporter;
 	uint32_t alternative_count;
 	struct dma_buf_alternative alternatives[DMA_BUF_MAX_HEAPS];
 	struct dma_buf_plan_participant participants[DMA_BUF_MAX_PARTICIPANTS];

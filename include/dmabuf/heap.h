@@ -109,9 +109,9 @@ int dma_buf_heap_list(struct dma_buf_heap_info *heaps, unsigned int max);
  * @size: bytes, 1 to 2^40; rounded up to the heap's granule
  *
  * Return: a descriptor, close-on-exec, of zeroed memory, mappable at offset 0; -EINVAL (name or
- * size), -ENOENT (no such heap), -EOPNOTSUPP (it is described, but the library cannot allocate from
- * it), -ENOMEM (it has not that much), -EPERM, -ENODEV (not on this machine), -EMFILE, -ENFILE, and
- * what a registered heap says. May block. Mission row F8.
+ * size), -ENAMETOOLONG, -ENOENT (no such heap), -EOPNOTSUPP (it is described, but the library
+ * cannot allocate from it), -ENOMEM (it has not that much), -EPERM, -ENODEV (not on this machine),
+ * -EMFILE, -ENFILE, and what a registered heap says. May block. Mission row F8.
  */
 int dma_buf_heap_alloc(const char *heap, const char *name, uint64_t size);
 
@@ -119,8 +119,8 @@ int dma_buf_heap_alloc(const char *heap, const char *name, uint64_t size);
  * dma_buf_register_heap - add a heap of one's own to those of this process
  * @ops: copied, but for @priv
  *
- * Return: 0; -EINVAL (NULL, size, name, no @describe), -EEXIST (the name is taken), -ENOSPC (there
- * are DMA_BUF_MAX_HEAPS already). Mission row F8.
+ * Return: 0; -EINVAL (NULL, size, name, no @describe), -ENAMETOOLONG, -EEXIST (the name is taken),
+ * -ENOSPC (there are DMA_BUF_MAX_HEAPS already). Mission row F8.
  */
 int dma_buf_register_heap(const struct dma_buf_heap_ops *ops);
 
@@ -129,7 +129,7 @@ int dma_buf_register_heap(const struct dma_buf_heap_ops *ops);
  * @name: as registered
  *
  * Memory that came from it stays. A call into the heap that another thread is in may still be under
- * way when this returns. Return: 0; -EINVAL, -ENOENT.
+ * way when this returns. Return: 0; -EINVAL, -ENAMETOOLONG, -ENOENT.
  */
 int dma_buf_unregister_heap(const char *name);
 #else

@@ -8,27 +8,20 @@
 
 #define EVERYTHING UINT32_MAX
 
-static int compare_names(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return (unsigned char)*a - (unsigned char)*b;
-}
-
 static bool is_before(const struct constraints_problem *p, unsigned int a, unsigned int b)
 {
-	int names = compare_names(p->names[a], p->names[b]);
-
-	for (unsigned int k = 0; !names && k < CONSTRAINTS_PARAMETERS; k++) {
+	if (constraints_name_before(p->names[a], p->names[b]))
+		return true;
+	if (constraints_name_before(p->names[b], p->names[a]))
+		return false;
+	for (unsigned int k = 0; k < CONSTRAINTS_PARAMETERS; k++) {
 		uint64_t one = constraints_value(p->participants[a], k);
 		uint64_t other = constraints_value(p->participants[b], k);
 
 		if (one != other)
 			return one < other;
 	}
-	return names < 0;
+	return false;
 }
 
 void constraints_order(const struct constraints_problem *p, unsigned int *order)

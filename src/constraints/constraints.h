@@ -103,6 +103,7 @@ static inline uint64_t constraints_power_above(uint64_t value)
 uint64_t constraints_common_multiple(uint64_t a, uint64_t b);
 
 bool constraints_name_is(const char *a, const char *b);
+bool constraints_name_before(const char *a, const char *b);
 
 /* check.c: false with @fault filled in. */
 bool constraints_check(const struct dma_buf_device_parameters *p, struct constraints_fault *fault);

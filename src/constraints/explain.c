@@ -210,6 +210,16 @@ static void put_buffers(struct constraints_text *t, const struct dma_buf_negotia
 	constraints_put(t, ")\n");
 }
 
+static void put_exporter(struct constraints_text *t, const struct constraints_problem *p,
+			 const struct dma_buf_negotiation *answer)
+{
+	if (answer->exporter == DMA_BUF_NOBODY)
+		return;
+	constraints_put(t, "If a device has to export it, that should be ");
+	constraints_put(t, p->names[answer->exporter]);
+	constraints_put(t, ".\n");
+}
+
 static void put_plan(struct constraints_text *t, const struct constraints_problem *p,
 		     const struct dma_buf_negotiation *answer)
 {
@@ -228,6 +238,7 @@ static void put_plan(struct constraints_text *t, const struct constraints_proble
 	for (unsigned int i = 0; i < p->count; i++)
 		put_participant(t, p->names[i], &answer->participants[i]);
 	put_buffers(t, answer);
+	put_exporter(t, p, answer);
 	for (unsigned int n = 1; n < answer->alternative_count; n++) {
 		constraints_put(t, n == 1 ? "Otherwise from " : ", ");
 		constraints_put(t, answer->heap_names[answer->alternatives[n].heap]);

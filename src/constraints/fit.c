@@ -20,15 +20,6 @@ static bool misfit(struct misfit *m, uint32_t parameter, uint64_t needs, uint64_
 	return false;
 }
 
-static bool name_before(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return (unsigned char)*a < (unsigned char)*b;
-}
-
 /* Who gives @parameter that value; of several the first by name. */
 static uint32_t find_blamed(const struct constraints_problem *p, const struct misfit *m)
 {
@@ -43,7 +34,8 @@ static uint32_t find_blamed(const struct constraints_problem *p, const struct mi
 		    constraints_value(p->participants[i], m->parameter) != m->blamed ||
 		    constraints_is_neutral(p->participants[i], m->parameter))
 			continue;
-		if (found == DMA_BUF_NOBODY || name_before(p->names[i], p->names[found]))
+		if (found == DMA_BUF_NOBODY ||
+		    constraints_name_before(p->names[i], p->names[found]))
 			found = i;
 	}
 	return found;
@@ -85,9 +77,9 @@ static bool is_told_before(const struct constraints_problem *p, const struct mis
 			   const struct misfit *other)
 {
 	if (other->participant == DMA_BUF_NOBODY ||
-	    name_before(p->names[one->participant], p->names[other->participant]))
+	    constraints_name_before(p->names[one->participant], p->names[other->participant]))
 		return true;
-	if (name_before(p->names[other->participant], p->names[one->participant]))
+	if (constraints_name_before(p->names[other->participant], p->names[one->participant]))
 		return false;
 	if (one->parameter != other->parameter)
 		return one->parameter < other->parameter;

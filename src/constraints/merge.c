@@ -14,6 +14,15 @@ bool constraints_name_is(const char *a, const char *b)
 	return *a == *b;
 }
 
+bool constraints_name_before(const char *a, const char *b)
+{
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return (unsigned char)*a < (unsigned char)*b;
+}
+
 uint64_t constraints_value(const struct dma_buf_device_parameters *p, unsigned int parameter)
 {
 	if (parameter >= DMA_BUF_PARAMETER_NAMED)

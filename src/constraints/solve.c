@@ -145,6 +145,26 @@ void constraints_plan_for(const struct constraints_problem *p, unsigned int heap
 	plan_for(p, &needs, p->heaps[heap], participants);
 }
 
+/* Told are those that heaps were rejected for; as many times, the first by name. */
+static uint32_t find_exporter(const struct constraints_problem *p,
+			      const struct dma_buf_negotiation *answer)
+{
+	uint32_t count[DMA_BUF_MAX_PARTICIPANTS] = { 0 }, best = DMA_BUF_NOBODY;
+
+	for (unsigned int n = 0; n < answer->rejection_count; n++) {
+		uint32_t i = answer->rejections[n].participant;
+
+		if (i == DMA_BUF_NOBODY)
+			continue;
+		count[i]++;
+		if (best == DMA_BUF_NOBODY || count[i] > count[best] ||
+		    (count[i] == count[best] &&
+		     constraints_name_before(p->names[i], p->names[best])))
+			best = i;
+	}
+	return best;
+}
+
 void constraints_solve(const struct constraints_problem *p, struct dma_buf_negotiation *answer)
 {
 	unsigned int order[DMA_BUF_MAX_PARTICIPANTS];
@@ -166,6 +186,7 @@ void constraints_solve(const struct constraints_problem *p, struct dma_buf_negot
 			answer->rejection_count++;
 		}
 	}
+	answer->exporter = find_exporter(p, answer);
 	if (answer->alternative_count) {
 		plan_for(p, &needs, p->heaps[answer->alternatives[0].heap], answer->participants);
 		return;

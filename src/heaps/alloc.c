@@ -76,10 +76,12 @@ DMABUF_PUBLIC int dma_buf_heap_alloc(const char *heap, const char *name, uint64_
 	const struct heap_class *class = NULL;
 	struct dma_buf_heap_info info;
 	struct dma_buf_heap_ops ops;
-	int err;
+	int err = text_check(heap, DMA_BUF_HEAP_NAME_LEN, false, "heap name");
 
-	if (!heap || text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name") < 0)
-		return heap ? -EINVAL : dmabuf_fail(EINVAL, "heap alloc: no heap is named");
+	if (!err)
+		err = text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name");
+	if (err)
+		return err;
 	if (!size || size > HEAP_MAX_SIZE)
 		return dmabuf_fail(EINVAL, "heap alloc: size %" PRIu64 " must be 1 to 2^40", size);
 	err = heaps_find(heap, &info, &ops, &class);
@@ -94,7 +96,7 @@ static int take_options(const struct dma_buf_negotiation *answer, const char *na
 		return dmabuf_fail(EINVAL, "allocation: there is no plan to allocate by");
 	if (allocation && allocation->size != sizeof(*allocation))
 		return dmabuf_fail(EINVAL, "allocation: size must be %zu", sizeof(*allocation));
-	return text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name") < 0 ? -EINVAL : 0;
+	return text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "memory's name");
 }
 
 DMABUF_PUBLIC int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *answer,

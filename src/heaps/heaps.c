@@ -173,7 +173,7 @@ DMABUF_PUBLIC int dma_buf_unregister_heap(const char *name)
 
 	err = text_check(name, DMA_BUF_HEAP_NAME_LEN, false, "heap name");
 	if (err)
-		return err < 0 ? -EINVAL : 0;
+		return err;
 	pthread_mutex_lock(&lock);
 	at = index_of(name);
 	if (at >= 0) {

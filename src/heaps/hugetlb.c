@@ -18,13 +18,18 @@
 static unsigned int describe(const struct heap_places *places, struct dma_buf_heap_info *list,
 			     unsigned int max)
 {
-	uint64_t unused = 0, reserved = 0, total = 0;
+	uint64_t unused = 0, reserved = 0, total = 0, extra = 0, taken = 0;
 	bool known;
 
 	heap_fill(list, "hugetlb", 40, HEAP_HUGE_PAGE, heap_highest_address(places));
 	known = heap_read_number(places, POOL "/free_hugepages", &unused);
 	heap_read_number(places, POOL "/resv_hugepages", &reserved);
 	heap_read_number(places, POOL "/nr_hugepages", &total);
+	/* What the kernel may add to the pool when asked, if it finds memory in one piece. */
+	heap_read_number(places, POOL "/nr_overcommit_hugepages", &extra);
+	heap_read_number(places, POOL "/surplus_hugepages", &taken);
+	if (extra > taken && extra - taken <= HEAP_MAX_SIZE / HEAP_HUGE_PAGE)
+		unused += extra - taken;
 	if (unused > reserved && unused - reserved <= HEAP_MAX_SIZE / HEAP_HUGE_PAGE)
 		list->capacity = (unused - reserved) * HEAP_HUGE_PAGE;
 	list->available = list->capacity > 0;
@@ -32,8 +37,9 @@ static unsigned int describe(const struct heap_places *places, struct dma_buf_he
 		snprintf(list->where, sizeof(list->where),
 			 "this kernel has no huge pages of 2 MiB");
 	else if (list->available)
-		snprintf(list->where, sizeof(list->where), "%" PRIu64 " of %" PRIu64 " pages free",
-			 unused - reserved, total);
+		snprintf(list->where, sizeof(list->where),
+			 "%" PRIu64 " pages to be had, %" PRIu64 " in the pool", unused - reserved,
+			 total);
 	else
 		snprintf(list->where, sizeof(list->where),
 			 "no free page in the pool: as root, echo 16 >" POOL "/nr_hugepages");
