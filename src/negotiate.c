@@ -83,6 +83,9 @@ static int take_parameters(struct question *q, unsigned int i, const struct dma_
 		memset(&q->parameters[i], 0, sizeof(q->parameters[i]));
 		q->parameters[i].size = sizeof(q->parameters[i]);
 	}
+	/* The processor reaches whatever this process holds the descriptor of. */
+	if (p->device == dma_buf_cpu_device())
+		q->parameters[i].trust_domain = DMA_BUF_TRUST_HOLDERS;
 	if (p->direction == DMA_TO_DEVICE || !more)
 		return 0;
 	err = device_parameters_take(&writing, more);

@@ -8,7 +8,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include <dmabuf/device.h>
 
 #include "constraints-util.h"
 #include "heaps/heaps.h"
@@ -220,6 +223,42 @@ TEST(F8_huge_pages_arrive_zeroed)
 TEST(F8_secret_memory_arrives_zeroed)
 {
 	check_alloc("secret", 4 * KIB);
+}
+
+/* Whoever needs it gets it, the processor reads it, and the kernel does not. */
+TEST(F1_F8_secret_memory_is_for_those_who_hold_it)
+{
+	static struct question q;
+	struct iovec here, there;
+	char byte, *memory;
+	int fd;
+
+	ask_about(&q, 8 * KIB);
+	q.request.heaps = NULL;
+	add_device(&q, "vault")->trust_domain = DMA_BUF_TRUST_HOLDERS;
+	q.parameters[0].protected_memory = true;
+	q.participants[q.request.participant_count++].device = dma_buf_cpu_device();
+	if (negotiate(&q) == 0) {
+		ASSERT_STR_CONTAINS(q.text, "secret: not available");
+		SKIP("this machine has no secret memory");
+	}
+	ASSERT_STR_EQ(heap_name(&q, 0), "secret");
+	fd = dma_buf_negotiation_alloc(&q.answer, "frame", NULL);
+	ASSERT_OK(fd);
+	memory = mmap(NULL, 8 * KIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(memory != MAP_FAILED);
+	memory[0] = 'x';
+	here = (struct iovec){ &byte, 1 };
+	there = (struct iovec){ memory, 1 };
+	errno = 0;
+	ASSERT_EQ(process_vm_readv(getpid(), &here, 1, &there, 1, 0), -1);
+	ASSERT_EQ(errno, EFAULT);
+	munmap(memory, 8 * KIB);
+	close(fd);
+	/* A disk cannot join. */
+	add_device(&q, "disk")->page_backed = true;
+	ASSERT_EQ(negotiate(&q), 0);
+	ASSERT_STR_CONTAINS(q.text, "vault: protected_memory");
 }
 
 /* Physical addresses of two pages, from pagemap. */

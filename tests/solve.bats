@@ -157,7 +157,7 @@ refused()
 		[ "$(json list "sum(x['name'] == '${disk##*/}' for x in d['devices'])")" = 1 ]
 	done
 	"$DMABUF" devices >text
-	grep -q '^cpu  *cpu  *cpu_needed$' text
+	grep -q '^cpu  *cpu  *trust_domain 1, cpu_needed$' text
 	grep -q '^memfd  *yes ' text
 }
 

@@ -83,6 +83,7 @@ void solve_look(struct solve_machine *m)
 	cpu->direction = DMA_BIDIRECTIONAL;
 	cpu->write_parameters.size = cpu->parameters.size = sizeof(cpu->parameters);
 	cpu->parameters.cpu_needed = true;
+	cpu->parameters.trust_domain = DMA_BUF_TRUST_HOLDERS;
 	add_disks(m);
 	m->heaps[0].size = sizeof(m->heaps[0]);
 	count = dma_buf_heap_list(m->heaps, DMA_BUF_MAX_HEAPS);
