@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <dmabuf/constraints.h>
+
 #include "hostile.h"
 #include "harness.h"
 
@@ -303,6 +305,31 @@ static void undo(struct stage *s)
 	dma_buf_device_put(s->dev);
 }
 
+static int call_negotiate(struct stage *s)
+{
+	struct dma_buf_participant cpu = { .device = dma_buf_cpu_device() };
+	struct dma_buf_request request = { .struct_size = sizeof(request),
+					   .size = SIZE,
+					   .participants = &cpu,
+					   .participant_count = 1 };
+	static struct dma_buf_negotiation answer = { .struct_size = sizeof(answer) };
+	char text[4096];
+	int ret = dma_buf_negotiate(&request, &answer);
+
+	if (ret > 0)
+		ret = dma_buf_explain(&request, &answer, text, sizeof(text));
+	if (ret < 0)
+		return ret;
+	s->made_fd = dma_buf_negotiation_alloc(&answer, "frame", NULL);
+	return s->made_fd < 0 ? s->made_fd : 0;
+}
+
+static int call_heap(struct stage *s)
+{
+	s->made_fd = dma_buf_heap_alloc("memfd", "frame", SIZE);
+	return s->made_fd < 0 ? s->made_fd : 0;
+}
+
 struct amount {
 	long allocations;
 	int fds, mappings;
@@ -392,6 +419,8 @@ static const struct scenario scenarios[] = {
 	{ "info", foreign, call_info },
 	{ "device", NULL, call_device },
 	{ "register", NULL, call_register },
+	{ "negotiate and allocate", NULL, call_negotiate },
+	{ "heap", NULL, call_heap },
 };
 
 TEST_TIMEOUT(A1_each_allocation_and_system_call_may_fail_and_nothing_is_left, 120)
