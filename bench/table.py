@@ -139,6 +139,8 @@ def text(results):
     lines += layout("Single calls in one process", case_rows(results["calls"]["cases"]))
     lines += layout("Negotiation: memory for devices that differ, six heaps",
                     case_rows(results["solve"]["cases"]))
+    lines += layout("8 MiB from a heap: taken, mapped, every page written, given back",
+                    case_rows(results["heaps"]["cases"]))
     lines += layout("1080p NV12 frames between two processes, every byte written and read",
                     frame_rows([c for c in frames if not c["name"].endswith("handoff")]))
     lines += layout("The same, handing over alone",
