@@ -12,7 +12,7 @@
 #define TIMEOUT_MS 10000
 
 static struct dmabuf_channel *channel;
-static struct dmabuf_frame frame;
+static struct dmabuf_channel_frame frame;
 static uint64_t sequence;
 static bool sink;
 

@@ -15,7 +15,7 @@ static int fail(void)
 	return EXIT_FAILURE;
 }
 
-static int invert(const struct dmabuf_frame *frame)
+static int invert(const struct dmabuf_channel_frame *frame)
 {
 	/* The mapping is made once and kept as long as the buffer: this is cheap. */
 	unsigned char *bytes = dma_buf_vmap(frame->dmabuf);
@@ -36,7 +36,7 @@ static int invert(const struct dmabuf_frame *frame)
 int main(void)
 {
 	struct dmabuf_channel *channel = dmabuf_channel_open(10000);
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	int got;
 
 	if (!channel)

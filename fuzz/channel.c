@@ -48,7 +48,7 @@ static bool documented(int err)
 	       err == -EAGAIN;
 }
 
-static void check_frame(const struct dmabuf_channel *channel, const struct dmabuf_frame *frame)
+static void check_frame(const struct dmabuf_channel *channel, const struct dmabuf_channel_frame *frame)
 {
 	HOSTILE_CHECK(frame->index < channel->count);
 	HOSTILE_CHECK(frame->dmabuf == pool[frame->index] && channel->held[frame->index]);
@@ -66,7 +66,7 @@ static void drain(int socket)
 
 static void play(struct dmabuf_channel *channel, struct input *in, int before, int after)
 {
-	struct dmabuf_frame frame = { 0 };
+	struct dmabuf_channel_frame frame = { 0 };
 	char key[4] = { 0 };
 	int err;
 

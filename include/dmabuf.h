@@ -44,6 +44,7 @@
 #include <dmabuf/list.h>
 #include <dmabuf/pool.h>
 #include <dmabuf/queued-work.h>
+#include <dmabuf/queue.h>
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
 #include <dmabuf/sync-file.h>

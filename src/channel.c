@@ -118,11 +118,11 @@ static int check_message(const struct dmabuf_channel *channel, const struct chan
 	return check_frame(channel, m);
 }
 
-static void fill_frame(struct dmabuf_channel *channel, struct dmabuf_frame *frame,
+static void fill_frame(struct dmabuf_channel *channel, struct dmabuf_channel_frame *frame,
 		       const struct channel_message *m)
 {
 	channel->held[m->index] = true;
-	*frame = (struct dmabuf_frame){ .dmabuf = channel->buffers[m->index], .index = m->index };
+	*frame = (struct dmabuf_channel_frame){ .dmabuf = channel->buffers[m->index], .index = m->index };
 	if (channel->role == CHANNEL_SOURCE)
 		return;
 	frame->fourcc = m->fourcc;
@@ -182,7 +182,7 @@ static int receive(struct dmabuf_channel *channel, struct channel_message *m, in
 	return m->head.type == CHANNEL_FRAME;
 }
 
-DMABUF_PUBLIC int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_frame *frame,
+DMABUF_PUBLIC int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_channel_frame *frame,
 				      int timeout_ms)
 {
 	struct channel_message m;
@@ -223,7 +223,7 @@ static int send_message(struct dmabuf_channel *channel, const struct channel_mes
 	return peer_gone(channel, "after");
 }
 
-static int check_pass(const struct dmabuf_channel *channel, const struct dmabuf_frame *frame)
+static int check_pass(const struct dmabuf_channel *channel, const struct dmabuf_channel_frame *frame)
 {
 	if (!channel || !frame)
 		return dmabuf_fail(EINVAL, "a channel and a frame are needed");
@@ -238,7 +238,7 @@ static int check_pass(const struct dmabuf_channel *channel, const struct dmabuf_
 }
 
 DMABUF_PUBLIC int dmabuf_channel_pass(struct dmabuf_channel *channel,
-				      const struct dmabuf_frame *frame)
+				      const struct dmabuf_channel_frame *frame)
 {
 	struct channel_message m;
 	int err = check_pass(channel, frame);

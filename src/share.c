@@ -16,9 +16,9 @@
 #include "clock.h"
 #include "error.h"
 #include "export.h"
+#include "share.h"
 
 #define SHARE_MAGIC 0x66626d64u /* "dmbf" */
-#define SHARE_MAX_FDS 2
 /* Room for more than we take, so that a sender's surplus is received and closed, not lost track of.
  */
 #define SHARE_ROOM_FDS 16
@@ -115,10 +115,33 @@ static int send_all(int socket, const struct share_message *m, const int *fds, u
 	return 0;
 }
 
+int share_fds(struct dma_buf *dmabuf, int fds[SHARE_MAX_FDS])
+{
+	struct buffer *b = to_buffer(dmabuf);
+	int count = 0;
+
+	atomic_store(&b->escaped, true);
+	fds[count++] = b->fd;
+	if (b->storage.read_only)
+		fds[count++] = b->storage.fd;
+	return count;
+}
+
+struct dma_buf *share_adopt(const int *fds, unsigned int count)
+{
+	/* Nobody else knows the first number yet, so that no copy is needed. */
+	struct dma_buf *dmabuf = buffer_get_owned(fds[0], fds[0], count > 1 ? fds[1] : -1);
+	int err = errno;
+
+	for (unsigned int i = 1; i < count; i++)
+		close(fds[i]);
+	errno = err;
+	return dmabuf;
+}
+
 DMABUF_PUBLIC int dma_buf_send(int socket, struct dma_buf *dmabuf, int timeout_ms)
 {
-	struct share_message m = { .magic = SHARE_MAGIC, .fds = 1 };
-	struct buffer *b = to_buffer(dmabuf);
+	struct share_message m = { .magic = SHARE_MAGIC };
 	int fds[SHARE_MAX_FDS];
 	int err = buffer_check(dmabuf);
 
@@ -126,10 +149,7 @@ DMABUF_PUBLIC int dma_buf_send(int socket, struct dma_buf *dmabuf, int timeout_m
 		err = timeout_check(timeout_ms);
 	if (err)
 		return err;
-	atomic_store(&b->escaped, true);
-	fds[0] = b->fd;
-	if (b->storage.read_only)
-		fds[m.fds++] = b->storage.fd;
+	m.fds = (uint32_t)share_fds(dmabuf, fds);
 	return send_all(socket, &m, fds, clock_ms() + (uint64_t)timeout_ms);
 }
 
@@ -230,22 +250,14 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_recv(int socket, int timeout_ms)
 {
 	struct received r = { .count = 0 };
 	struct share_message m = { 0 };
-	struct dma_buf *dmabuf = NULL;
 	int err = timeout_check(timeout_ms);
-	unsigned int i, first = 0;
 
 	if (!err)
 		err = recv_all(socket, &m, &r, clock_ms() + (uint64_t)timeout_ms);
-	if (!err) {
-		/* Nobody else knows the number yet, so that no copy is needed. */
-		first = 1;
-		dmabuf = buffer_get_owned(r.fds[0], r.fds[0], r.count > 1 ? r.fds[1] : -1);
-		if (!dmabuf)
-			err = -errno;
-	}
-	for (i = first; i < r.count; i++)
+	if (!err)
+		return share_adopt(r.fds, r.count);
+	for (unsigned int i = 0; i < r.count; i++)
 		close(r.fds[i]);
-	if (err)
-		errno = -err;
-	return dmabuf;
+	errno = -err;
+	return NULL;
 }

@@ -109,7 +109,7 @@ TEST(H1_null_block_devices_and_channels_are_refused_by_every_call)
 	struct dma_buf_block_completion done;
 	struct dma_buf_block_info info = { .size = sizeof(info) };
 	struct dmabuf_channel_stats stats;
-	struct dmabuf_frame frame = { 0 };
+	struct dmabuf_channel_frame frame = { 0 };
 	char text[8];
 
 	ASSERT_ERRNO(dma_buf_block_open(-1, NULL, NULL), EBADF);

@@ -39,7 +39,7 @@ static void wait_for_the_end(void)
 }
 
 /* Send what no library would. */
-static void misbehave(struct dmabuf_channel *channel, struct dmabuf_frame *frame, const char *way)
+static void misbehave(struct dmabuf_channel *channel, struct dmabuf_channel_frame *frame, const char *way)
 {
 	struct channel_message bad = { .head = channel_head(CHANNEL_FRAME) };
 
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 {
 	const char *way = argc > 1 ? argv[1] : "";
 	struct dmabuf_channel *channel;
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	int got;
 
 	if (sscanf(getenv(DMABUF_CHANNEL_ENV), "1:%d:%d:%d", &control, &in, &out) != 3)

@@ -202,7 +202,7 @@ TEST(A7_block_devices_are_stubs)
 TEST(A7_channels_are_stubs)
 {
 	struct dmabuf_channel_stats stats;
-	struct dmabuf_frame frame = { .used = 1 };
+	struct dmabuf_channel_frame frame = { .used = 1 };
 
 	NOTHING(dmabuf_channel_open(0));
 	REFUSED(dmabuf_channel_next(NULL, &frame, 0));
@@ -397,4 +397,35 @@ TEST(A7_strings_are_never_null)
 	dmabuf_set_log(log_fn, NULL);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "DMABUF_DISABLED");
 	ASSERT_STR_EQ(dmabuf_version(), "");
+}
+
+TEST(A7_queues_are_stubs)
+{
+	struct dmabuf_queue_options options = { .size = sizeof(options) };
+	struct dmabuf_queue_consumer_info info;
+	struct dmabuf_queue_stats stats;
+	struct dmabuf_frame frame = { .index = 1 };
+
+	NOTHING(dmabuf_queue_create(&options));
+	NOTHING(dmabuf_queue_create_relay(NULL, &options));
+	REFUSED(dmabuf_queue_listen(NULL, "path"));
+	REFUSED(dmabuf_queue_add(NULL, 0));
+	REFUSED(dmabuf_queue_wait_consumers(NULL, 1, 0));
+	REFUSED(dmabuf_queue_get(NULL, &frame, 0));
+	REFUSED(dmabuf_queue_put(NULL, &frame));
+	REFUSED(dmabuf_queue_cancel(NULL, &frame));
+	REFUSED(dmabuf_queue_finish(NULL, 0));
+	REFUSED(dmabuf_queue_dispatch(NULL));
+	REFUSED(dmabuf_queue_fd(NULL));
+	REFUSED(dmabuf_queue_get_consumers(NULL, &info, 1));
+	REFUSED(dmabuf_queue_get_stats(NULL, &stats));
+	SILENT(dmabuf_queue_destroy(NULL));
+	NOTHING(dmabuf_queue_connect("path", NULL, 0));
+	NOTHING(dmabuf_queue_join(0, NULL, 0));
+	REFUSED(dmabuf_queue_take(NULL, &frame, 0));
+	REFUSED(dmabuf_queue_wait_fence(&frame, 0));
+	REFUSED(dmabuf_queue_release(NULL, &frame));
+	REFUSED(dmabuf_queue_consumer_fd(NULL));
+	REFUSED(dmabuf_queue_consumer_get_stats(NULL, &stats));
+	SILENT(dmabuf_queue_leave(NULL));
 }

@@ -67,7 +67,7 @@ void element_tell(const struct element_context *context, const char *key, const 
 	va_end(args);
 }
 
-int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait)
+int element_next(const struct element_context *context, struct dmabuf_channel_frame *frame, bool may_wait)
 {
 	int got;
 
@@ -79,7 +79,7 @@ int element_next(const struct element_context *context, struct dmabuf_frame *fra
 	return got < 0 ? element_fail(context, "%s", dmabuf_last_error()) : got;
 }
 
-int element_pass(const struct element_context *context, const struct dmabuf_frame *frame)
+int element_pass(const struct element_context *context, const struct dmabuf_channel_frame *frame)
 {
 	if (dmabuf_channel_pass(context->channel, frame) == 0)
 		return 0;
@@ -93,7 +93,7 @@ int element_finish(const struct element_context *context)
 	return element_fail(context, "%s", dmabuf_last_error());
 }
 
-void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
+void *element_begin(const struct element_context *context, const struct dmabuf_channel_frame *frame,
 		    uint64_t len, enum dma_data_direction direction)
 {
 	/* One vmap for each buffer, until the process ends. */
@@ -108,7 +108,7 @@ void *element_begin(const struct element_context *context, const struct dmabuf_f
 	return kept[frame->index];
 }
 
-int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
+int element_end(const struct element_context *context, const struct dmabuf_channel_frame *frame,
 		uint64_t len, enum dma_data_direction direction)
 {
 	if (dma_buf_end_cpu_access(frame->dmabuf, 0, len, direction) == 0)
@@ -118,11 +118,11 @@ int element_end(const struct element_context *context, const struct dmabuf_frame
 
 int element_look_at_all(const struct element_context *context,
 			int (*look)(const struct element_context *context,
-				    const struct dmabuf_frame *frame, const void *bytes,
+				    const struct dmabuf_channel_frame *frame, const void *bytes,
 				    void *data),
 			void *data)
 {
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	int got, err;
 
 	while ((got = element_next(context, &frame, true)) > 0) {

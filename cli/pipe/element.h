@@ -93,23 +93,23 @@ void element_tell(const struct element_context *context, const char *key, const 
  * The next frame, however long it takes: 1; 0 at the end; -1 after element_fail(). With
  * @may_wait false it is 2 if there is none yet.
  */
-int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait);
-int element_pass(const struct element_context *context, const struct dmabuf_frame *frame);
+int element_next(const struct element_context *context, struct dmabuf_channel_frame *frame, bool may_wait);
+int element_pass(const struct element_context *context, const struct dmabuf_channel_frame *frame);
 int element_finish(const struct element_context *context);
 
 /*
  * Start and end of a CPU access to the first @len bytes of a frame. The address is mapped once for
  * each buffer and kept; NULL after element_fail().
  */
-void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
+void *element_begin(const struct element_context *context, const struct dmabuf_channel_frame *frame,
 		    uint64_t len, enum dma_data_direction direction);
-int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
+int element_end(const struct element_context *context, const struct dmabuf_channel_frame *frame,
 		uint64_t len, enum dma_data_direction direction);
 
 /* For each frame: the CPU reads it, @look sees it, it is passed on. Up to the end of the stream. */
 int element_look_at_all(const struct element_context *context,
 			int (*look)(const struct element_context *context,
-				    const struct dmabuf_frame *frame, const void *bytes,
+				    const struct dmabuf_channel_frame *frame, const void *bytes,
 				    void *data),
 			void *data);
 

@@ -58,7 +58,7 @@ static int parse_test(struct element *element, const char *argument)
 	return 0;
 }
 
-static int make_picture(const struct element_context *context, struct dmabuf_frame *frame,
+static int make_picture(const struct element_context *context, struct dmabuf_channel_frame *frame,
 			uint64_t number)
 {
 	const struct picture *p = &context->element->picture;
@@ -88,7 +88,7 @@ static int run_test(struct element_context *context)
 {
 	const struct element *element = context->element;
 	uint64_t start = now_ns(), due, late = 0;
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 
 	for (uint64_t n = 0; n < element->frames; n++) {
 		if (element_next(context, &frame, true) != 1)
@@ -120,7 +120,7 @@ static int parse_null(struct element *element, const char *argument)
 		     element->role == CHANNEL_SOURCE ? ", null:frames=N or null:bytes=SIZE" : "");
 }
 
-static int clear(const struct element_context *context, const struct dmabuf_frame *frame)
+static int clear(const struct element_context *context, const struct dmabuf_channel_frame *frame)
 {
 	void *bytes = element_begin(context, frame, frame->used, DMA_TO_DEVICE);
 
@@ -134,7 +134,7 @@ static int clear(const struct element_context *context, const struct dmabuf_fram
 static int run_null_source(struct element_context *context)
 {
 	uint64_t left = context->element->bytes;
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 
 	for (uint64_t n = 0; n < context->element->frames && left; n++) {
 		if (element_next(context, &frame, true) != 1)
@@ -153,7 +153,7 @@ static int run_null_source(struct element_context *context)
 
 static int run_null(struct element_context *context)
 {
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	int got;
 
 	if (context->element->role == CHANNEL_SOURCE)

@@ -22,7 +22,7 @@
 struct slot {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_sg_table *table;
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	uint64_t length;
 	bool done;
 };
@@ -96,7 +96,7 @@ static int give_to_device(struct transfer *t, struct slot *slot)
 	return slot->table ? 0 : fail_last(t);
 }
 
-static int start(struct transfer *t, const struct dmabuf_frame *frame, uint64_t length)
+static int start(struct transfer *t, const struct dmabuf_channel_frame *frame, uint64_t length)
 {
 	struct slot *slot = &t->slots[frame->index];
 	uint32_t last = (t->first + t->under_way) % DMABUF_CHANNEL_MAX_BUFFERS;
@@ -160,7 +160,7 @@ static int reap(struct transfer *t)
 static int pass_done(struct transfer *t)
 {
 	while (t->under_way && t->slots[t->order[t->first]].done) {
-		struct dmabuf_frame *frame = &t->slots[t->order[t->first]].frame;
+		struct dmabuf_channel_frame *frame = &t->slots[t->order[t->first]].frame;
 
 		if (t->direction == DMA_FROM_DEVICE)
 			frame->timestamp = now_ns();
@@ -209,7 +209,7 @@ static void transfer_exit(struct transfer *t)
 
 static int read_all(struct transfer *t)
 {
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	uint64_t sequence = 0;
 	int got;
 
@@ -237,7 +237,7 @@ static int read_all(struct transfer *t)
 
 static int write_all(struct transfer *t)
 {
-	struct dmabuf_frame frame;
+	struct dmabuf_channel_frame frame;
 	bool ended = false;
 	int got;
 

@@ -10,7 +10,7 @@
  * The whole of an element that changes bytes in place:
  *
  *	struct dmabuf_channel *channel = dmabuf_channel_open(10000);
- *	struct dmabuf_frame frame;
+ *	struct dmabuf_channel_frame frame;
  *	int err;
  *
  *	while ((err = dmabuf_channel_next(channel, &frame, 60000)) > 0) {
@@ -56,7 +56,7 @@ extern "C" {
 struct dmabuf_channel;
 
 /**
- * struct dmabuf_frame - a filled buffer on its way
+ * struct dmabuf_channel_frame - a filled buffer on its way
  * @dmabuf: the buffer; the channel's, valid until the frame is passed on
  * @index: its place in the pool, below DMABUF_CHANNEL_MAX_BUFFERS
  * @fourcc: pixel format as V4L2 and DRM write it (NV12: 0x3231564e), 0 for plain bytes
@@ -68,7 +68,7 @@ struct dmabuf_channel;
  * @sequence: counts frames from 0
  * @timestamp: nanoseconds of CLOCK_MONOTONIC when the frame was made
  */
-struct dmabuf_frame {
+struct dmabuf_channel_frame {
 	struct dma_buf *dmabuf;
 	uint32_t index;
 	uint32_t fourcc;
@@ -122,7 +122,7 @@ struct dmabuf_channel *dmabuf_channel_open(int timeout_ms);
  * -EPIPE (the element before this one ended without an end of stream), -EPROTO (it sent something
  * that makes no sense: the words say what), -EINTR, -EINVAL. Blocks up to @timeout_ms.
  */
-int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_frame *frame, int timeout_ms);
+int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_channel_frame *frame, int timeout_ms);
 
 /**
  * dmabuf_channel_pass - hand a frame to the element after this one
@@ -135,7 +135,7 @@ int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_frame *fra
  * used than there is, or after dmabuf_channel_finish()). Waits for nothing: there are never more
  * frames than places.
  */
-int dmabuf_channel_pass(struct dmabuf_channel *channel, const struct dmabuf_frame *frame);
+int dmabuf_channel_pass(struct dmabuf_channel *channel, const struct dmabuf_channel_frame *frame);
 
 /**
  * dmabuf_channel_finish - pass the end of the stream on

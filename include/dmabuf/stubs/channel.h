@@ -15,14 +15,14 @@ static inline struct dmabuf_channel *dmabuf_channel_open(int timeout_ms)
 	return NULL;
 }
 
-static inline int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_frame *frame,
+static inline int dmabuf_channel_next(struct dmabuf_channel *channel, struct dmabuf_channel_frame *frame,
 				      int timeout_ms)
 {
 	return -ENODEV;
 }
 
 static inline int dmabuf_channel_pass(struct dmabuf_channel *channel,
-				      const struct dmabuf_frame *frame)
+				      const struct dmabuf_channel_frame *frame)
 {
 	return -ENODEV;
 }
