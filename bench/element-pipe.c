@@ -111,6 +111,6 @@ int element_main(int argc, char **argv)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bench_check(fd >= 0 && !connect(fd, (struct sockaddr *)&a, len), "connect");
 	bench_write(fd, &sink, 1);
-	element_serve(&transport_channel, !sink, fd);
+	element_serve(&transport_queue, !sink, fd);
 	return 0;
 }

@@ -14,7 +14,7 @@ static const struct transport *const transports[TRANSPORTS] = {
 	&transport_pipe,
 	&transport_ring,
 	&transport_in_place,
-	&transport_channel,
+	&transport_queue,
 };
 
 static struct elements elements[TRANSPORTS];
@@ -33,7 +33,7 @@ static void start(void)
 	int i;
 
 	for (i = 0; i < TRANSPORTS; i++)
-		if (transports[i] == &transport_channel)
+		if (transports[i] == &transport_queue)
 			elements_pipe(&elements[i]);
 		else
 			elements_fork(transports[i], &elements[i]);
@@ -72,15 +72,15 @@ static void run(const struct bench_case *c, unsigned long repeat, struct bench_s
 	{ id, text, baseline, FRAME_SIZE, times, 0, 0, run, &(transport) }
 
 static const struct bench_case cases[] = {
-	FRAMES("channel", "dmabuf pipe", NULL, 40, transport_channel),
-	FRAMES("in-place", "shared ring, in place", "channel", 40, transport_in_place),
-	FRAMES("ring", "shared ring, two memcpys", "channel", 40, transport_ring),
-	FRAMES("pipe", "pipe(2)", "channel", 40, transport_pipe),
-	FRAMES("channel-handoff", "dmabuf pipe", NULL, 400, transport_channel),
-	FRAMES("in-place-handoff", "shared ring, in place", "channel-handoff", 400,
+	FRAMES("queue", "dmabuf pipe", NULL, 40, transport_queue),
+	FRAMES("in-place", "shared ring, in place", "queue", 40, transport_in_place),
+	FRAMES("ring", "shared ring, two memcpys", "queue", 40, transport_ring),
+	FRAMES("pipe", "pipe(2)", "queue", 40, transport_pipe),
+	FRAMES("queue-handoff", "dmabuf pipe", NULL, 400, transport_queue),
+	FRAMES("in-place-handoff", "shared ring, in place", "queue-handoff", 400,
 	       transport_in_place),
-	FRAMES("ring-handoff", "shared ring, two memcpys", "channel-handoff", 40, transport_ring),
-	FRAMES("pipe-handoff", "pipe(2)", "channel-handoff", 40, transport_pipe),
+	FRAMES("ring-handoff", "shared ring, two memcpys", "queue-handoff", 40, transport_ring),
+	FRAMES("pipe-handoff", "pipe(2)", "queue-handoff", 40, transport_pipe),
 };
 /* clang-format on */
 

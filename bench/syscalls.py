@@ -14,7 +14,7 @@ CASES = [
     ("calls", "map-kept", 100, 1100),
     ("calls", "attach", 100, 1100),
     ("calls", "get-known", 100, 1100),
-    ("frames", "channel", 100, 400),
+    ("frames", "queue", 100, 400),
     ("frames", "pipe", 100, 400),
     ("frames", "ring", 100, 400),
     ("frames", "in-place", 100, 400),

@@ -43,7 +43,7 @@ extern uint64_t transport_copied;
 extern const struct transport transport_pipe;
 extern const struct transport transport_ring;
 extern const struct transport transport_in_place;
-extern const struct transport transport_channel;
+extern const struct transport transport_queue;
 
 /* A frame's worth of this process's own memory, its pages there. */
 void *transport_private_frame(void);

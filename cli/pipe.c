@@ -157,7 +157,7 @@ const struct command command_pipe = {
 		"  verify                 fails unless these are test:'s pictures, whole, in "
 		"order\n"
 		"  tee:PATH               write a copy\n"
-		"  exec:COMMAND           a program that uses <dmabuf/channel.h>\n"
+		"  exec:COMMAND           a program that uses <dmabuf/queue.h>\n"
 		"Sinks:\n"
 		"  file:PATH, -, null:, exec:COMMAND\n\n"
 		"Options:\n"

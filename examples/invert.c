@@ -9,13 +9,7 @@
 
 #include <dmabuf.h>
 
-static int fail(void)
-{
-	fprintf(stderr, "invert: %s\n", dmabuf_last_error());
-	return EXIT_FAILURE;
-}
-
-static int invert(const struct dmabuf_channel_frame *frame)
+static int invert(const struct dmabuf_frame *frame)
 {
 	/* The mapping is made once and kept as long as the buffer: this is cheap. */
 	unsigned char *bytes = dma_buf_vmap(frame->dmabuf);
@@ -33,21 +27,27 @@ static int invert(const struct dmabuf_channel_frame *frame)
 	return err;
 }
 
-int main(void)
+static int stream(struct dmabuf_queue_consumer *in, struct dmabuf_queue *out)
 {
-	struct dmabuf_channel *channel = dmabuf_channel_open(10000);
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	int got;
 
-	if (!channel)
-		return fail();
-	while ((got = dmabuf_channel_next(channel, &frame, 60000)) > 0)
-		if (invert(&frame) < 0 || dmabuf_channel_pass(channel, &frame) < 0)
-			break;
-	if (got != 0 || dmabuf_channel_finish(channel) < 0) {
-		dmabuf_channel_close(channel);
-		return fail();
-	}
-	dmabuf_channel_close(channel);
-	return EXIT_SUCCESS;
+	while ((got = dmabuf_queue_take(in, &frame, 60000)) > 0)
+		if (dmabuf_queue_wait_fence(&frame, 60000) < 0 || invert(&frame) < 0 ||
+		    dmabuf_queue_put(out, &frame) < 0)
+			return -1;
+	return got < 0 ? got : dmabuf_queue_finish(out, 10000);
+}
+
+int main(void)
+{
+	struct dmabuf_queue_consumer *in = dmabuf_queue_open_input(NULL, 10000);
+	struct dmabuf_queue *out = in ? dmabuf_queue_open_output(in, NULL, 10000) : NULL;
+	int err = out ? stream(in, out) : -1;
+
+	if (err < 0)
+		fprintf(stderr, "invert: %s\n", dmabuf_last_error());
+	dmabuf_queue_destroy(out);
+	dmabuf_queue_leave(in);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -23,7 +23,6 @@
 #define DMABUF_H
 
 #include <dmabuf/block.h>
-#include <dmabuf/channel.h>
 #include <dmabuf/device-lock.h>
 #include <dmabuf/constraints.h>
 #include <dmabuf/device-parameters.h>

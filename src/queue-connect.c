@@ -16,6 +16,7 @@
 #include "export.h"
 #include "options.h"
 #include "process.h"
+#include "queue-report.h"
 #include "text.h"
 
 static int check_counts(struct dmabuf_queue_consumer_options *o)
@@ -374,6 +375,11 @@ DMABUF_PUBLIC void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)
 	}
 	if (consumer->relay)
 		consumer->relay->upstream = NULL;
+	/* The sink has taken the end of the stream: that is all there is to it. */
+	if (consumer->inherited && consumer->ended && !consumer->was_relayed)
+		(void)report_finished();
+	if (consumer->inherited)
+		report_closed(true);
 	consumer_free(consumer);
 }
 

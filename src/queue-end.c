@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "error.h"
 #include "export.h"
+#include "queue-report.h"
 
 static struct queue_peer *who_lacks(struct dmabuf_queue *q)
 {
@@ -42,6 +43,7 @@ static int send_rest(struct dmabuf_queue *q, uint64_t deadline)
 
 DMABUF_PUBLIC int dmabuf_queue_finish(struct dmabuf_queue *queue, int timeout_ms)
 {
+	bool lost;
 	int err;
 
 	if (!queue || timeout_ms < 0)
@@ -55,9 +57,12 @@ DMABUF_PUBLIC int dmabuf_queue_finish(struct dmabuf_queue *queue, int timeout_ms
 	if (err < 0)
 		return err;
 	queue->finished = true;
-	if (queue->lost_blocking || (queue->must_deliver && !queue->live))
+	lost = queue->lost_blocking || (queue->must_deliver && !queue->live);
+	if (lost && queue->inherited)
+		report_peer_gone();
+	if (lost)
 		return dmabuf_fail(EPIPE, "a consumer was gone before the end of the stream");
-	return 0;
+	return queue->inherited ? report_finished() : 0;
 }
 
 static void drop_peer(struct dmabuf_queue *q, struct queue_peer *p)
@@ -75,6 +80,8 @@ DMABUF_PUBLIC void dmabuf_queue_destroy(struct dmabuf_queue *queue)
 {
 	if (!queue)
 		return;
+	if (queue->inherited)
+		report_closed(false);
 	queue_unlisten(queue);
 	for (struct queue_peer *p = queue->peers; p < queue->peers + DMABUF_QUEUE_MAX_CONSUMERS;
 	     p++)

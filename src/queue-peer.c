@@ -46,6 +46,8 @@ static int send_frame(struct dmabuf_queue *q, struct queue_peer *p, uint32_t ind
 		m.flags |= DMABUF_FRAME_GAP;
 	if (p->known[index] != b->generation)
 		m.carries = count = (unsigned int)share_fds(b->dmabuf, fds);
+	else
+		m.turn = p->turn[index];
 	if (b->acquire_fence >= 0) {
 		m.carries |= QUEUE_FRAME_FENCE;
 		fds[count++] = b->acquire_fence;
@@ -56,6 +58,7 @@ static int send_frame(struct dmabuf_queue *q, struct queue_peer *p, uint32_t ind
 	if (p->known[index] != b->generation)
 		p->slot[index] = QUEUE_NO_SLOT;
 	p->known[index] = b->generation;
+	p->turn[index] = m.turn;
 	p->forget = p->skipped = 0;
 	p->first = false;
 	/* Who has nothing has made no promise to hurry: its time begins now. */
@@ -185,6 +188,7 @@ static int take_return(struct dmabuf_queue *q, struct queue_peer *p, struct queu
 	for (uint32_t i = 0; i < DMABUF_QUEUE_MAX_BUFFERS; i++) {
 		if (!(m.buffers & QUEUE_BIT(i)))
 			continue;
+		p->turn[i]++;
 		if (m.flags & QUEUE_RETURN_RETIRE)
 			q->buffers[i].retired = true;
 		if (fence)

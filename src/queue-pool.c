@@ -19,6 +19,9 @@ uint32_t queue_pool_target(const struct dmabuf_queue *q)
 {
 	uint32_t target = q->options.min_buffers;
 
+	if (q->fixed)
+		return q->fixed;
+
 	for (const struct queue_peer *p = q->peers; p < q->peers + DMABUF_QUEUE_MAX_CONSUMERS;
 	     p++) {
 		if (p->state == QUEUE_PEER_LIVE)
@@ -41,8 +44,8 @@ static uint32_t minimum(const struct dmabuf_queue *q)
 
 bool queue_pool_fits(const struct dmabuf_queue *q, uint32_t min)
 {
-	/* A relay has no buffers of its own to share out. */
-	return q->relay || minimum(q) + min <= q->options.max_buffers;
+	/* A relay has no buffers of its own to share out, and some share theirs whatever comes. */
+	return q->relay || q->fixed || minimum(q) + min <= q->options.max_buffers;
 }
 
 void queue_pool_share(struct dmabuf_queue *q)
@@ -65,6 +68,10 @@ static struct dma_buf *allocate(const struct dmabuf_queue *q, uint32_t index)
 	char name[DMA_BUF_NAME_LEN];
 	struct dma_buf *dmabuf;
 
+	if (q->fixed && q->given[index]) {
+		get_dma_buf(q->given[index]);
+		return q->given[index];
+	}
 	snprintf(name, sizeof(name), "queue %d/%u", (int)getpid(), index);
 	if (!o->allocate)
 		return dma_buf_alloc(name, o->buffer_size, o->buffer_flags);
@@ -142,6 +149,7 @@ void queue_pool_empty(struct dmabuf_queue *q, uint32_t index)
 	if (b->acquire_fence >= 0 && b->owns_fence)
 		close(b->acquire_fence);
 	b->acquire_fence = -1;
+	q->filled -= b->state == QUEUE_BUFFER_FILLED;
 	b->state = QUEUE_BUFFER_EMPTY;
 	if (q->relay)
 		give_back_upstream(q, b);

@@ -16,6 +16,7 @@
 #include "options.h"
 #include "process.h"
 #include "queue-format.h"
+#include "queue-report.h"
 
 static int check_numbers(struct dmabuf_queue_options *o)
 {
@@ -110,6 +111,7 @@ dmabuf_queue_create_relay(struct dmabuf_queue_consumer *consumer,
 	q->relay = true;
 	q->upstream = consumer;
 	consumer->relay = q;
+	consumer->was_relayed = true;
 	return q;
 }
 
@@ -288,9 +290,14 @@ DMABUF_PUBLIC int dmabuf_queue_put(struct dmabuf_queue *queue, const struct dmab
 		if (p->state == QUEUE_PEER_LIVE && !p->broken)
 			queue_peer_offer(queue, p, index);
 	b->state = QUEUE_BUFFER_FILLED;
+	queue->filled++;
 	if (!b->users)
 		queue_pool_empty(queue, index);
 	err = check_delivery(queue);
+	if (queue->inherited && err < 0)
+		report_peer_gone();
+	else if (queue->inherited && !queue->relay)
+		report_frame();
 	queue_set_timer(queue);
 	return err;
 }

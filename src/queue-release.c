@@ -10,6 +10,14 @@
 #include "error.h"
 #include "export.h"
 
+/* These have been given back: the next frame in one of them comes after that, or is false. */
+static void count_turns(struct dmabuf_queue_consumer *c, uint64_t buffers)
+{
+	c->returns &= ~buffers;
+	for (; buffers; buffers &= buffers - 1)
+		c->buffers[__builtin_ctzll(buffers)].turn++;
+}
+
 static int send_returns(struct dmabuf_queue_consumer *c, uint64_t buffers, uint32_t flags,
 			int fence)
 {
@@ -38,7 +46,7 @@ static void flush_fences(struct dmabuf_queue_consumer *c)
 			continue;
 		close(b->release_fence);
 		b->release_fence = -1;
-		c->returns &= ~QUEUE_BIT(i);
+		count_turns(c, QUEUE_BIT(i));
 		c->fenced_returns--;
 	}
 }
@@ -59,10 +67,10 @@ void consumer_flush(struct dmabuf_queue_consumer *c)
 	 */
 	plain = c->returns & ~c->returns_retired & ~fenced;
 	if (plain && send_returns(c, plain, 0, -1) == 0)
-		c->returns &= ~plain;
+		count_turns(c, plain);
 	plain = c->returns & c->returns_retired & ~fenced;
 	if (plain && send_returns(c, plain, QUEUE_RETURN_RETIRE, -1) == 0)
-		c->returns &= ~plain;
+		count_turns(c, plain);
 	c->returns_retired &= c->returns;
 }
 

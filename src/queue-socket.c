@@ -96,6 +96,14 @@ static int check_packet(struct queue_packet *p, int flags, bool surplus, const c
 	return err;
 }
 
+/* An empty packet looks like the end, but the end goes on. */
+static bool at_end(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 int queue_recv(int fd, struct queue_packet *p, bool wait, const char *who)
 {
 	struct iovec iov = { &p->m, sizeof(p->m) };
@@ -129,8 +137,7 @@ int queue_recv(int fd, struct queue_packet *p, bool wait, const char *who)
 		if (c->cmsg_level == SOL_SOCKET &&
 		    (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_PIDFD))
 			take_fds(p, c, &surplus);
-	/* An empty packet looks like the end; who sends one is treated as if he had left. */
-	if (got == 0) {
+	if (got == 0 && at_end(fd)) {
 		queue_packet_close(p);
 		return 0;
 	}

@@ -14,6 +14,7 @@
 #include "error.h"
 #include "export.h"
 #include "queue-format.h"
+#include "queue-report.h"
 #include "share.h"
 
 static int check_carried(const struct dmabuf_queue_consumer *c, const struct queue_packet *p)
@@ -35,6 +36,10 @@ static int check_carried(const struct dmabuf_queue_consumer *c, const struct que
 				   c->name, m->index, p->fd_count);
 	if (!count && !c->buffers[m->index].dmabuf)
 		return dmabuf_fail(EPROTO, "%s sent buffer %u, which never came", c->name,
+				   m->index);
+	/* Sent again before it was given back, but only now taken. */
+	if (m->turn != (count ? 0 : c->buffers[m->index].turn))
+		return dmabuf_fail(EPROTO, "%s sent buffer %u, which was here still", c->name,
 				   m->index);
 	return 0;
 }
@@ -90,6 +95,7 @@ static int adopt(struct dmabuf_queue_consumer *c, struct queue_packet *p)
 	dma_buf_put(b->dmabuf);
 	b->dmabuf = dmabuf;
 	b->serial = ++c->serials;
+	b->turn = 0;
 	return tell_slot(c, p->m.frame.index);
 }
 
@@ -218,9 +224,12 @@ static int wait_with_relay(struct dmabuf_queue_consumer *c, int ms)
 	struct pollfd fds[2] = { { .fd = c->fd, .events = POLLIN },
 				 { .fd = c->relay->epoll, .events = POLLIN } };
 
-	if (poll(fds, 2, queue_until(c->relay, ms)) < 0)
+	int ready = poll(fds, 2, queue_until(c->relay, ms));
+
+	if (ready < 0)
 		return -errno;
-	(void)queue_work(c->relay, 0);
+	if (!ready || fds[1].revents)
+		(void)queue_work(c->relay, 0);
 	return -EAGAIN;
 }
 
@@ -262,20 +271,21 @@ static int lost(struct dmabuf_queue_consumer *c, int err)
 }
 
 /* One message, or one sleep: 1, 0; -EAGAIN: go on. */
-static int step(struct dmabuf_queue_consumer *c, struct dmabuf_frame *frame, uint64_t deadline,
-		bool *slept)
+static int step(struct dmabuf_queue_consumer *c, struct dmabuf_frame *frame, int timeout_ms,
+		uint64_t deadline, bool *slept)
 {
 	struct queue_packet p = { .fd_count = 0 };
 	int got = queue_recv(c->fd, &p, false, c->name), ms;
 
 	if (got == -EAGAIN) {
-		if (c->relay)
+		if (c->relay && c->relay->filled)
 			(void)queue_work(c->relay, 0);
 		consumer_flush(c);
 		ms = clock_left(deadline);
 		if (!ms)
 			return -ETIMEDOUT;
-		got = sleep_for(c, &p, ms);
+		/* The same time again is no call to set it. */
+		got = sleep_for(c, &p, *slept ? ms : timeout_ms);
 		*slept = true;
 	}
 	if (got == -EAGAIN || got == -EINTR)
@@ -302,7 +312,7 @@ static int take_until(struct dmabuf_queue_consumer *c, struct dmabuf_frame *fram
 		if (got < 0 && got != -ETIMEDOUT && got != -EINTR)
 			c->failed = got;
 		if (got == 0)
-			got = step(c, frame, deadline, &slept);
+			got = step(c, frame, timeout_ms, deadline, &slept);
 	} while (got == -EAGAIN);
 	if (got == -EINTR)
 		return dmabuf_fail(EINTR, "waiting for a frame was interrupted");
@@ -332,13 +342,18 @@ DMABUF_PUBLIC int dmabuf_queue_take(struct dmabuf_queue_consumer *consumer,
 		return dmabuf_fail(-consumer->failed, "the connection to %s was lost before",
 				   consumer->name);
 	drain_timer(consumer);
-	if (consumer->relay && ++consumer->since_work >= consumer->batch) {
+	if (consumer->relay && consumer->relay->filled >= consumer->batch &&
+	    ++consumer->since_work >= consumer->batch) {
 		consumer->since_work = 0;
 		(void)queue_work(consumer->relay, 0);
 	}
 	got = take_until(consumer, frame, timeout_ms);
 	if (got == 0)
 		consumer->ended = true;
+	if (consumer->inherited && got == 1)
+		report_frame();
+	if (consumer->inherited && (got == -EPIPE || got == -ECONNABORTED))
+		report_peer_gone();
 	return got;
 }
 

@@ -101,7 +101,7 @@ struct queue_frame {
 	uint32_t width;
 	uint32_t height;
 	uint32_t plane_count;
-	uint32_t reserved;
+	uint32_t turn; /* how often this consumer has given this memory back */
 	struct dmabuf_frame_plane planes[DMABUF_FRAME_MAX_PLANES];
 	uint64_t modifier;
 	uint64_t used;

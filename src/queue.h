@@ -68,6 +68,7 @@ struct queue_peer {
 	uint64_t deadline; /* of a ghost, clock_ns() */
 	uint64_t since[DMABUF_QUEUE_MAX_BUFFERS];
 	uint32_t known[DMABUF_QUEUE_MAX_BUFFERS]; /* generation it has, 0: none */
+	uint32_t turn[DMABUF_QUEUE_MAX_BUFFERS];
 	uint8_t slot[DMABUF_QUEUE_MAX_BUFFERS];
 	int fence[DMABUF_QUEUE_MAX_BUFFERS];
 };
@@ -81,7 +82,11 @@ struct queue_joiner {
 struct dmabuf_queue {
 	struct dmabuf_queue_options options;
 	bool relay;
-	struct dmabuf_queue_consumer *upstream; /* of a relay, until that left */
+	bool inherited; /* there is somebody to report to */
+	uint32_t fixed; /* the pool has so many buffers, no matter who needs how many; 0: it adapts
+			 */
+	struct dma_buf *given[DMABUF_QUEUE_MAX_BUFFERS]; /* of a fixed pool, or NULL */
+	struct dmabuf_queue_consumer *upstream;		 /* of a relay, until that left */
 	int epoll;
 	int timer; /* -1 until somebody asked for the queue's descriptor */
 	uint64_t timer_at;
@@ -98,6 +103,7 @@ struct dmabuf_queue {
 	uint64_t starving;  /* since when there is no empty buffer, clock_ns(); 0: there is one */
 	uint64_t retry;	    /* when to send again what found no memory, clock_ns(); 0: nothing */
 	uint32_t buffer_count;
+	uint32_t filled; /* of them, those that consumers have */
 	uint32_t next_generation;
 	uint32_t next_id;
 	uint32_t live;
@@ -186,6 +192,7 @@ struct dmabuf_queue *queue_new(const struct dmabuf_queue_options *o);
 struct consumer_buffer {
 	struct dma_buf *dmabuf;
 	uint64_t serial; /* counts memory that arrived; never used again */
+	uint32_t turn;	 /* how often it was given back */
 	int acquire_fence;
 	int release_fence; /* not sent yet */
 	bool passed;	   /* put into the relay, which gives it back */
@@ -204,6 +211,7 @@ struct dmabuf_queue_consumer {
 	int fd; /* -1: not connected */
 	int epoll;
 	int timer;
+	bool inherited;
 	bool welcome; /* we were let in */
 	bool ended;
 	int failed; /* negative errno that each further take returns */
@@ -221,6 +229,7 @@ struct dmabuf_queue_consumer {
 	uint32_t fenced_returns; /* of them, with a fence */
 	uint64_t serials;
 	struct dmabuf_queue *relay;
+	bool was_relayed; /* whether that ended well is the relay's to say */
 	struct dmabuf_queue_stats stats;
 	uint32_t orphan_count;
 	struct consumer_buffer buffers[DMABUF_QUEUE_MAX_BUFFERS];

@@ -5,7 +5,6 @@
  */
 #include <dmabuf.h>
 #include <dmabuf/block.h>
-#include <dmabuf/channel.h>
 
 #include <fcntl.h>
 #include <limits.h>
@@ -104,12 +103,10 @@ TEST(A4_null_attachments_devices_tables_and_pools_are_refused_by_every_call)
 	ASSERT_OK(dmabuf_set_label(NULL));
 }
 
-TEST(H1_null_block_devices_and_channels_are_refused_by_every_call)
+TEST(H1_null_block_devices_are_refused_by_every_call)
 {
 	struct dma_buf_block_completion done;
 	struct dma_buf_block_info info = { .size = sizeof(info) };
-	struct dmabuf_channel_stats stats;
-	struct dmabuf_channel_frame frame = { 0 };
 	char text[8];
 
 	ASSERT_ERRNO(dma_buf_block_open(-1, NULL, NULL), EBADF);
@@ -120,12 +117,6 @@ TEST(H1_null_block_devices_and_channels_are_refused_by_every_call)
 	ASSERT_ERR(dma_buf_block_get_info(NULL, &info), EINVAL);
 	ASSERT_ERR(dma_buf_block_get_info(dma_buf_cpu_device(), NULL), EINVAL);
 	ASSERT_ERR(dma_buf_block_describe(NULL, text, sizeof(text)), EINVAL);
-	ASSERT_ERR(dmabuf_channel_next(NULL, &frame, 0), EINVAL);
-	ASSERT_ERR(dmabuf_channel_pass(NULL, &frame), EINVAL);
-	ASSERT_ERR(dmabuf_channel_finish(NULL), EINVAL);
-	ASSERT_ERR(dmabuf_channel_tell(NULL, "key", "value"), EINVAL);
-	ASSERT_ERR(dmabuf_channel_get_stats(NULL, &stats), EINVAL);
-	dmabuf_channel_close(NULL);
 }
 
 TEST(B1_senseless_directions_are_refused_wherever_one_is_given)

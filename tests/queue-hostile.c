@@ -406,6 +406,29 @@ TEST(E6_a_buffer_that_comes_twice_is_noticed)
 	dma_buf_put(dmabuf);
 }
 
+/* Given back in between, but sent before: no timing hides it. */
+TEST(E6_a_buffer_that_was_sent_before_it_was_given_back_is_noticed)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR);
+	int fd = dma_buf_fd(dmabuf, O_CLOEXEC), raw;
+	struct dmabuf_queue_consumer *c = raw_producer(&raw);
+	struct queue_frame m = good_frame();
+	struct dmabuf_frame frame;
+
+	send_with(raw, &m, sizeof(m), &fd, 1);
+	m.carries = 0;
+	send_with(raw, &m, sizeof(m), NULL, 0);
+	ASSERT_EQ(dmabuf_queue_take(c, &frame, 0), 1);
+	ASSERT_OK(dmabuf_queue_release(c, &frame));
+	ASSERT_OK(dmabuf_queue_consumer_fd(c));
+	ASSERT_ERR(dmabuf_queue_take(c, &frame, 0), EPROTO);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "buffer 0, which was here still");
+	dmabuf_queue_leave(c);
+	close(raw);
+	close(fd);
+	dma_buf_put(dmabuf);
+}
+
 TEST(E6_a_producer_that_takes_buffers_away_is_survived)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR);

@@ -269,7 +269,7 @@ __attribute__((unused)) static void remote_kill(struct remote *r)
 
 static const char *queue_path(void)
 {
-	static char path[64];
+	static _Thread_local char path[64];
 
 	snprintf(path, sizeof(path), "@dmabuf-test-%d", (int)getpid());
 	return path;

@@ -199,20 +199,6 @@ TEST(A7_block_devices_are_stubs)
 	ASSERT_STR_EQ(text, "untouched");
 }
 
-TEST(A7_channels_are_stubs)
-{
-	struct dmabuf_channel_stats stats;
-	struct dmabuf_channel_frame frame = { .used = 1 };
-
-	NOTHING(dmabuf_channel_open(0));
-	REFUSED(dmabuf_channel_next(NULL, &frame, 0));
-	REFUSED(dmabuf_channel_pass(NULL, &frame));
-	REFUSED(dmabuf_channel_finish(NULL));
-	REFUSED(dmabuf_channel_tell(NULL, "key", "value"));
-	REFUSED(dmabuf_channel_get_stats(NULL, &stats));
-	SILENT(dmabuf_channel_close(NULL));
-}
-
 TEST(A7_fences_are_stubs)
 {
 	struct dma_fence_lock lock = DMA_FENCE_LOCK_INIT;
@@ -427,5 +413,8 @@ TEST(A7_queues_are_stubs)
 	REFUSED(dmabuf_queue_release(NULL, &frame));
 	REFUSED(dmabuf_queue_consumer_fd(NULL));
 	REFUSED(dmabuf_queue_consumer_get_stats(NULL, &stats));
+	NOTHING(dmabuf_queue_open_input(NULL, 0));
+	NOTHING(dmabuf_queue_open_output(NULL, NULL, 0));
+	REFUSED(dmabuf_queue_tell("key", "value"));
 	SILENT(dmabuf_queue_leave(NULL));
 }

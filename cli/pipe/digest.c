@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <zlib.h>
 
-static int look_sha256(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+static int look_sha256(const struct element_context *context, const struct dmabuf_frame *frame,
 		       const void *bytes, void *data)
 {
 	if (EVP_DigestUpdate(data, bytes, frame->used) == 1)
@@ -45,7 +45,7 @@ static int run_sha256(struct element_context *context)
 	return err;
 }
 
-static int look_crc32(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+static int look_crc32(const struct element_context *context, const struct dmabuf_frame *frame,
 		      const void *bytes, void *data)
 {
 	uLong *crc = data;
@@ -68,7 +68,7 @@ static int run_crc32(struct element_context *context)
 /* Counting needs no look at the bytes, so none is asked for. */
 static int run_count(struct element_context *context)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	uint64_t frames = 0, bytes = 0;
 	int got;
 
@@ -84,7 +84,7 @@ static int run_count(struct element_context *context)
 	return element_finish(context);
 }
 
-static int look_verify(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+static int look_verify(const struct element_context *context, const struct dmabuf_frame *frame,
 		       const void *bytes, void *data)
 {
 	uint64_t *next = data, number = 0;
@@ -114,24 +114,24 @@ static int run_verify(struct element_context *context)
 
 const struct element_class sha256_class = {
 	.prefix = "sha256",
-	.roles = ROLE(CHANNEL_STAGE),
+	.roles = ROLE(ELEMENT_STAGE),
 	.run = run_sha256,
 };
 
 const struct element_class crc32_class = {
 	.prefix = "crc32",
-	.roles = ROLE(CHANNEL_STAGE),
+	.roles = ROLE(ELEMENT_STAGE),
 	.run = run_crc32,
 };
 
 const struct element_class count_class = {
 	.prefix = "count",
-	.roles = ROLE(CHANNEL_STAGE),
+	.roles = ROLE(ELEMENT_STAGE),
 	.run = run_count,
 };
 
 const struct element_class verify_class = {
 	.prefix = "verify",
-	.roles = ROLE(CHANNEL_STAGE),
+	.roles = ROLE(ELEMENT_STAGE),
 	.run = run_verify,
 };

@@ -21,12 +21,15 @@
 #define OPEN_MS 30000
 /* The end of one wait for a frame; then it waits again: a slow source is not an error. */
 #define NEXT_MS 60000
+/* How long a frame's content may be on its way, and its last consumers may take for the end. */
+#define FENCE_MS 60000
+#define FINISH_MS 30000
 
-static const char *role_name(enum channel_role role)
+static const char *role_name(enum element_role role)
 {
-	if (role == CHANNEL_SOURCE)
+	if (role == ELEMENT_SOURCE)
 		return "source";
-	return role == CHANNEL_SINK ? "sink" : "stage";
+	return role == ELEMENT_SINK ? "sink" : "stage";
 }
 
 void element_describe(const struct element *element, char *text, size_t room)
@@ -39,7 +42,7 @@ void element_describe(const struct element *element, char *text, size_t room)
 __attribute__((format(printf, 3, 0))) static void
 notify(const struct element *element, const char *key, const char *format, va_list args)
 {
-	struct channel_notice notice = { .head = channel_head(CHANNEL_TELL) };
+	struct queue_notice notice = { .head = report_head(REPORT_TELL) };
 
 	snprintf(notice.key, sizeof(notice.key), "%s", key);
 	vsnprintf(notice.value, sizeof(notice.value), format, args);
@@ -67,48 +70,59 @@ void element_tell(const struct element_context *context, const char *key, const 
 	va_end(args);
 }
 
-int element_next(const struct element_context *context, struct dmabuf_channel_frame *frame, bool may_wait)
+int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait)
 {
-	int got;
+	int wait = may_wait ? NEXT_MS : 0, got;
 
 	do {
-		got = dmabuf_channel_next(context->channel, frame, may_wait ? NEXT_MS : 0);
+		got = context->in ? dmabuf_queue_take(context->in, frame, wait)
+				  : dmabuf_queue_get(context->out, frame, wait);
 	} while (got == -EINTR || (got == -ETIMEDOUT && may_wait));
 	if (got == -ETIMEDOUT)
 		return 2;
-	return got < 0 ? element_fail(context, "%s", dmabuf_last_error()) : got;
+	if (got < 0)
+		return element_fail(context, "%s", dmabuf_last_error());
+	/* A source gets an empty buffer, of which there is no end. */
+	return context->in ? got : 1;
 }
 
-int element_pass(const struct element_context *context, const struct dmabuf_channel_frame *frame)
+int element_pass(const struct element_context *context, const struct dmabuf_frame *frame)
 {
-	if (dmabuf_channel_pass(context->channel, frame) == 0)
+	int err = context->out ? dmabuf_queue_put(context->out, frame)
+			       : dmabuf_queue_release(context->in, frame);
+
+	if (err == 0)
 		return 0;
 	return element_fail(context, "%s", dmabuf_last_error());
 }
 
 int element_finish(const struct element_context *context)
 {
-	if (dmabuf_channel_finish(context->channel) == 0)
+	/* A sink that has taken the end is done when it leaves. */
+	if (!context->out || dmabuf_queue_finish(context->out, FINISH_MS) == 0)
 		return 0;
 	return element_fail(context, "%s", dmabuf_last_error());
 }
 
-void *element_begin(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
 		    uint64_t len, enum dma_data_direction direction)
 {
-	/* One vmap for each buffer, until the process ends. */
-	static void *kept[DMABUF_CHANNEL_MAX_BUFFERS];
+	void *bytes = NULL;
 
-	if (!kept[frame->index])
-		kept[frame->index] = dma_buf_vmap(frame->dmabuf);
-	if (!kept[frame->index] || dma_buf_begin_cpu_access(frame->dmabuf, 0, len, direction) < 0) {
-		element_fail(context, "%s", dmabuf_last_error());
-		return NULL;
+	if (dmabuf_queue_wait_fence(frame, FENCE_MS) == 0)
+		bytes = dma_buf_vmap(frame->dmabuf);
+	if (bytes && dma_buf_begin_cpu_access(frame->dmabuf, 0, len, direction) == 0) {
+		/* The mapping stays as long as the buffer does. */
+		dma_buf_vunmap(frame->dmabuf, bytes);
+		return bytes;
 	}
-	return kept[frame->index];
+	element_fail(context, "%s", dmabuf_last_error());
+	if (bytes)
+		dma_buf_vunmap(frame->dmabuf, bytes);
+	return NULL;
 }
 
-int element_end(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
 		uint64_t len, enum dma_data_direction direction)
 {
 	if (dma_buf_end_cpu_access(frame->dmabuf, 0, len, direction) == 0)
@@ -118,11 +132,11 @@ int element_end(const struct element_context *context, const struct dmabuf_chann
 
 int element_look_at_all(const struct element_context *context,
 			int (*look)(const struct element_context *context,
-				    const struct dmabuf_channel_frame *frame, const void *bytes,
+				    const struct dmabuf_frame *frame, const void *bytes,
 				    void *data),
 			void *data)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	int got, err;
 
 	while ((got = element_next(context, &frame, true)) > 0) {
@@ -151,6 +165,23 @@ static void make_label(const struct element *element, char *label, size_t room)
 	make_printable(label);
 }
 
+static int open_ends(struct element_context *context)
+{
+	struct dmabuf_queue_consumer_options reads = { .size = sizeof(reads) };
+
+	if (context->element->role != ELEMENT_SOURCE) {
+		context->in = dmabuf_queue_open_input(&reads, OPEN_MS);
+		if (!context->in)
+			return element_fail(context, "%s", dmabuf_last_error());
+	}
+	if (context->element->role != ELEMENT_SINK) {
+		context->out = dmabuf_queue_open_output(context->in, NULL, OPEN_MS);
+		if (!context->out)
+			return element_fail(context, "%s", dmabuf_last_error());
+	}
+	return 0;
+}
+
 static int run_here(struct element_context *context)
 {
 	const struct element *element = context->element;
@@ -162,14 +193,14 @@ static int run_here(struct element_context *context)
 	snprintf(sockets, sizeof(sockets), "1:%d:%d:%d", element->control, element->in,
 		 element->out);
 	make_label(element, label, sizeof(label));
-	if (setenv(DMABUF_CHANNEL_ENV, sockets, 1) < 0)
+	if (setenv(DMABUF_QUEUE_ENV, sockets, 1) < 0)
 		return element_fail(context, "no memory for the environment");
 	(void)dmabuf_set_label(label);
-	context->channel = dmabuf_channel_open(OPEN_MS);
-	if (!context->channel)
-		return element_fail(context, "%s", dmabuf_last_error());
-	err = element->class->run(context);
-	dmabuf_channel_close(context->channel);
+	err = open_ends(context);
+	if (err == 0)
+		err = element->class->run(context);
+	dmabuf_queue_destroy(context->out);
+	dmabuf_queue_leave(context->in);
 	return err;
 }
 

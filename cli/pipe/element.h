@@ -7,30 +7,37 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include <dmabuf/channel.h>
+#include <dmabuf/queue.h>
 
-#include "channel-wire.h"
+#include "queue-report.h"
 #include "output.h"
 #include "picture.h"
 
 /* Each takes a place among the holders of each buffer, and the runner takes one. */
 #define PIPE_MAX_ELEMENTS 32
 
+enum element_role {
+	ELEMENT_SOURCE = 1,
+	ELEMENT_STAGE = 2,
+	ELEMENT_SINK = 3,
+};
+
 struct element;
 
 /* What runs in an element's own process. */
 struct element_context {
 	const struct element *element;
-	struct dmabuf_channel *channel;
-	bool stages_write; /* some stage may change the bytes of a buffer */
+	struct dmabuf_queue_consumer *in; /* not of a source */
+	struct dmabuf_queue *out;	  /* not of a sink */
+	bool stages_write;		  /* some stage may change the bytes of a buffer */
 };
 
 /*
  * struct element_class - a kind of element
  * @prefix: how the command line names it: the whole word, or up to and with the colon
- * @roles: where it may stand, 1 << enum channel_role
+ * @roles: where it may stand, 1 << enum element_role
  * @writes: as a stage it may change the bytes
- * @foreign: a program that opens its channel itself
+ * @foreign: a program that opens its ends of the queue itself
  * @parse: [optional] understands what follows the prefix; 0, or EXIT_USAGE after usage()
  * @open: [optional] opens files, in the runner before anything starts; 0 or -1 after complain()
  * @run: in the element's process: until the end of the stream was passed on. 0, or -1 after
@@ -52,7 +59,7 @@ struct element {
 	const struct element_class *class;
 	const char *text;     /* as on the command line */
 	const char *argument; /* what follows the prefix */
-	enum channel_role role;
+	enum element_role role;
 	unsigned int number; /* counts from 1 */
 
 	int fd;		      /* its file, or -1 */
@@ -63,7 +70,7 @@ struct element {
 	uint64_t bytes;
 	char **argv; /* of an exec: element */
 
-	int control; /* in the element's process */
+	int control; /* in the element's process; -1: none */
 	int in;
 	int out;
 };
@@ -93,23 +100,20 @@ void element_tell(const struct element_context *context, const char *key, const 
  * The next frame, however long it takes: 1; 0 at the end; -1 after element_fail(). With
  * @may_wait false it is 2 if there is none yet.
  */
-int element_next(const struct element_context *context, struct dmabuf_channel_frame *frame, bool may_wait);
-int element_pass(const struct element_context *context, const struct dmabuf_channel_frame *frame);
+int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait);
+int element_pass(const struct element_context *context, const struct dmabuf_frame *frame);
 int element_finish(const struct element_context *context);
 
-/*
- * Start and end of a CPU access to the first @len bytes of a frame. The address is mapped once for
- * each buffer and kept; NULL after element_fail().
- */
-void *element_begin(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+/* Start and end of a CPU access to the first @len bytes of a frame. NULL after element_fail(). */
+void *element_begin(const struct element_context *context, const struct dmabuf_frame *frame,
 		    uint64_t len, enum dma_data_direction direction);
-int element_end(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+int element_end(const struct element_context *context, const struct dmabuf_frame *frame,
 		uint64_t len, enum dma_data_direction direction);
 
 /* For each frame: the CPU reads it, @look sees it, it is passed on. Up to the end of the stream. */
 int element_look_at_all(const struct element_context *context,
 			int (*look)(const struct element_context *context,
-				    const struct dmabuf_channel_frame *frame, const void *bytes,
+				    const struct dmabuf_frame *frame, const void *bytes,
 				    void *data),
 			void *data);
 
@@ -119,7 +123,7 @@ int transfer_write(struct element_context *context);
 int stream_read(struct element_context *context);
 int stream_write(struct element_context *context);
 
-/* The element's process: open the channel, run, report. Does not return. */
+/* The element's process: open its ends of the queue, run, report. Does not return. */
 void element_main(struct element *element, bool stages_write) __attribute__((noreturn));
 
 #endif

@@ -56,19 +56,19 @@ static int open_output(struct element *element)
 
 static int open_file(struct element *element)
 {
-	return element->role == CHANNEL_SOURCE ? open_input(element) : open_output(element);
+	return element->role == ELEMENT_SOURCE ? open_input(element) : open_output(element);
 }
 
 static int run_file(struct element_context *context)
 {
-	if (context->element->role == CHANNEL_SOURCE)
+	if (context->element->role == ELEMENT_SOURCE)
 		return context->element->streams ? stream_read(context) : transfer_read(context);
 	return context->element->streams ? stream_write(context) : transfer_write(context);
 }
 
 const struct element_class file_class = {
 	.prefix = "file:",
-	.roles = ROLE(CHANNEL_SOURCE) | ROLE(CHANNEL_SINK),
+	.roles = ROLE(ELEMENT_SOURCE) | ROLE(ELEMENT_SINK),
 	.parse = parse_file,
 	.open = open_file,
 	.run = run_file,
@@ -76,7 +76,7 @@ const struct element_class file_class = {
 
 const struct element_class tee_class = {
 	.prefix = "tee:",
-	.roles = ROLE(CHANNEL_STAGE),
+	.roles = ROLE(ELEMENT_STAGE),
 	.parse = parse_file,
 	.open = open_output,
 	.run = run_file,

@@ -58,7 +58,7 @@ static int parse_test(struct element *element, const char *argument)
 	return 0;
 }
 
-static int make_picture(const struct element_context *context, struct dmabuf_channel_frame *frame,
+static int make_picture(const struct element_context *context, struct dmabuf_frame *frame,
 			uint64_t number)
 {
 	const struct picture *p = &context->element->picture;
@@ -78,7 +78,9 @@ static int make_picture(const struct element_context *context, struct dmabuf_cha
 	frame->fourcc = PICTURE_FOURCC;
 	frame->width = p->width;
 	frame->height = p->height;
-	frame->stride = p->width;
+	frame->plane_count = 2;
+	frame->planes[0] = (struct dmabuf_frame_plane){ 0, p->width };
+	frame->planes[1] = (struct dmabuf_frame_plane){ p->width * p->height, p->width };
 	frame->sequence = number;
 	frame->timestamp = now_ns();
 	return element_pass(context, frame);
@@ -88,7 +90,7 @@ static int run_test(struct element_context *context)
 {
 	const struct element *element = context->element;
 	uint64_t start = now_ns(), due, late = 0;
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 
 	for (uint64_t n = 0; n < element->frames; n++) {
 		if (element_next(context, &frame, true) != 1)
@@ -113,14 +115,14 @@ static int parse_null(struct element *element, const char *argument)
 	element->bytes = UINT64_MAX;
 	if (!*argument)
 		return 0;
-	if (element->role == CHANNEL_SOURCE && (parse_limit(argument, "frames", &element->frames) ||
+	if (element->role == ELEMENT_SOURCE && (parse_limit(argument, "frames", &element->frames) ||
 						parse_limit(argument, "bytes", &element->bytes)))
 		return 0;
 	return usage(&command_pipe, "\"%s\": not null:%s", element->text,
-		     element->role == CHANNEL_SOURCE ? ", null:frames=N or null:bytes=SIZE" : "");
+		     element->role == ELEMENT_SOURCE ? ", null:frames=N or null:bytes=SIZE" : "");
 }
 
-static int clear(const struct element_context *context, const struct dmabuf_channel_frame *frame)
+static int clear(const struct element_context *context, const struct dmabuf_frame *frame)
 {
 	void *bytes = element_begin(context, frame, frame->used, DMA_TO_DEVICE);
 
@@ -134,7 +136,7 @@ static int clear(const struct element_context *context, const struct dmabuf_chan
 static int run_null_source(struct element_context *context)
 {
 	uint64_t left = context->element->bytes;
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 
 	for (uint64_t n = 0; n < context->element->frames && left; n++) {
 		if (element_next(context, &frame, true) != 1)
@@ -153,10 +155,10 @@ static int run_null_source(struct element_context *context)
 
 static int run_null(struct element_context *context)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	int got;
 
-	if (context->element->role == CHANNEL_SOURCE)
+	if (context->element->role == ELEMENT_SOURCE)
 		return run_null_source(context);
 	while ((got = element_next(context, &frame, true)) > 0)
 		if (element_pass(context, &frame) < 0)
@@ -166,14 +168,14 @@ static int run_null(struct element_context *context)
 
 const struct element_class test_class = {
 	.prefix = "test:",
-	.roles = ROLE(CHANNEL_SOURCE),
+	.roles = ROLE(ELEMENT_SOURCE),
 	.parse = parse_test,
 	.run = run_test,
 };
 
 const struct element_class null_class = {
 	.prefix = "null:",
-	.roles = ROLE(CHANNEL_SOURCE) | ROLE(CHANNEL_SINK),
+	.roles = ROLE(ELEMENT_SOURCE) | ROLE(ELEMENT_SINK),
 	.parse = parse_null,
 	.run = run_null,
 };

@@ -14,7 +14,7 @@
 /* At most so many at a time, so that nobody can keep the runner busy. */
 #define NOTICES_AT_A_TIME 64
 
-static void take_result(struct member *m, const struct channel_notice *notice)
+static void take_result(struct member *m, const struct queue_notice *notice)
 {
 	struct pipe_result *result = NULL;
 
@@ -35,38 +35,33 @@ static void take_result(struct member *m, const struct channel_notice *notice)
 	memcpy(result->value, notice->value, sizeof(result->value));
 }
 
-static bool take(struct member *m, struct channel_notice *notice)
+static bool take(struct member *m, struct queue_notice *notice)
 {
-	notice->key[CHANNEL_KEY_LEN - 1] = '\0';
-	notice->value[CHANNEL_VALUE_LEN - 1] = '\0';
+	notice->key[REPORT_KEY_LEN - 1] = '\0';
+	notice->value[REPORT_VALUE_LEN - 1] = '\0';
 	make_printable(notice->key);
 	make_printable(notice->value);
 	switch (notice->head.type) {
-	case CHANNEL_OPENED:
+	case REPORT_OPENED:
 		m->opened = true;
 		m->deadline = 0;
 		return true;
-	case CHANNEL_TELL:
+	case REPORT_TELL:
 		take_result(m, notice);
 		return true;
-	case CHANNEL_FINISHED:
+	case REPORT_FINISHED:
 		m->finished = true;
 		m->deadline = pipe_now() + EXIT_NS;
 		break;
-	case CHANNEL_PEER_GONE:
+	case REPORT_PEER_GONE:
 		m->peer_gone = true;
 		break;
-	case CHANNEL_STATS:
+	case REPORT_STATS:
 		break;
 	default:
 		return false;
 	}
-	m->stats = (struct dmabuf_channel_stats){
-		.frames = notice->frames,
-		.bytes = notice->bytes,
-		.waits = notice->waits,
-		.wait_ns = notice->wait_ns,
-	};
+	m->stats = notice->stats;
 	return true;
 }
 
@@ -80,7 +75,7 @@ static void closed(struct member *m)
 
 bool member_receive(struct pipe *pipe, struct member *m)
 {
-	struct channel_notice notice;
+	struct queue_notice notice;
 	ssize_t got;
 
 	for (int i = 0; i < NOTICES_AT_A_TIME; i++) {
@@ -96,8 +91,8 @@ bool member_receive(struct pipe *pipe, struct member *m)
 			closed(m);
 			return false;
 		}
-		if (got == sizeof(notice) && notice.head.magic == CHANNEL_MAGIC &&
-		    notice.head.version == CHANNEL_VERSION && take(m, &notice))
+		if (got == sizeof(notice) && notice.head.magic == REPORT_MAGIC &&
+		    notice.head.version == REPORT_VERSION && take(m, &notice))
 			continue;
 		pipe_blame(pipe, m, false, EXIT_FAILED,
 			   "sent the pipe %zd bytes that make no sense", got);

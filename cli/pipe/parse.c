@@ -31,16 +31,16 @@ static int check_role(const struct element *element, unsigned int count)
 	if (count == 1)
 		return usage(&command_pipe, "\"%s\" alone is no pipe: SOURCE ! SINK at least",
 			     element->text);
-	if (element->role == CHANNEL_SOURCE)
+	if (element->role == ELEMENT_SOURCE)
 		return usage(&command_pipe,
 			     "\"%s\" cannot be the source: begin with file:PATH, -, null: or test:",
 			     element->text);
-	if (element->role == CHANNEL_SINK)
+	if (element->role == ELEMENT_SINK)
 		return usage(&command_pipe,
 			     "\"%s\" cannot be the sink: end with ! file:PATH, ! - or ! null:",
 			     element->text);
 	return usage(&command_pipe, "\"%s\" cannot be a stage: it is a source%s", element->text,
-		     element->class->roles & ROLE(CHANNEL_SINK) ? " or a sink" : "");
+		     element->class->roles & ROLE(ELEMENT_SINK) ? " or a sink" : "");
 }
 
 static int parse_element(struct pipe *pipe, unsigned int i)
@@ -53,9 +53,9 @@ static int parse_element(struct pipe *pipe, unsigned int i)
 	if (!element->class)
 		return usage(&command_pipe, "there is no element \"%s\"", element->text);
 	element->argument = element->text + strlen(element->class->prefix);
-	element->role = i == 0		       ? CHANNEL_SOURCE
-			: i == pipe->count - 1 ? CHANNEL_SINK
-					       : CHANNEL_STAGE;
+	element->role = i == 0		       ? ELEMENT_SOURCE
+			: i == pipe->count - 1 ? ELEMENT_SINK
+					       : ELEMENT_STAGE;
 	element->number = i + 1;
 	if (check_role(element, pipe->count))
 		return EXIT_USAGE;
@@ -114,10 +114,10 @@ static int parse_options(struct pipe_options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "+:b:s:q", longs, NULL)) != -1) {
 		switch (option) {
 		case 'b':
-			if (!number_parse(optarg, DMABUF_CHANNEL_MAX_BUFFERS, &options->buffers) ||
+			if (!number_parse(optarg, DMABUF_QUEUE_MAX_BUFFERS, &options->buffers) ||
 			    !options->buffers)
 				return usage(&command_pipe, "--buffers \"%s\": not 1 to %d", optarg,
-					     DMABUF_CHANNEL_MAX_BUFFERS);
+					     DMABUF_QUEUE_MAX_BUFFERS);
 			break;
 		case 's':
 			if (!size_parse(optarg, &options->size) || options->size < MIN_SIZE ||

@@ -8,11 +8,11 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include <dmabuf/channel.h>
+#include <dmabuf/queue.h>
 #include <dmabuf/info.h>
 
 #include "../command.h"
-#include "channel-wire.h"
+#include "queue-report.h"
 #include "element.h"
 
 #define PIPE_MAX_RESULTS 16
@@ -26,8 +26,8 @@ struct pipe_options {
 };
 
 struct pipe_result {
-	char key[CHANNEL_KEY_LEN];
-	char value[CHANNEL_VALUE_LEN];
+	char key[REPORT_KEY_LEN];
+	char value[REPORT_VALUE_LEN];
 };
 
 /* An element and its process. */
@@ -45,8 +45,8 @@ struct member {
 	uint64_t deadline; /* pipe_now() by which it must do the next thing; 0: none */
 	int status;	   /* of waitpid() */
 	struct rusage usage;
-	struct dmabuf_channel_stats stats;
-	char error[CHANNEL_VALUE_LEN];
+	struct dmabuf_queue_stats stats;
+	char error[REPORT_VALUE_LEN];
 	unsigned int result_count;
 	struct pipe_result results[PIPE_MAX_RESULTS];
 };
@@ -58,7 +58,7 @@ struct outcome {
 	int signal;	      /* that ended the runner, or 0 */
 	int status;	      /* for exit() */
 	unsigned int element; /* number of the one to blame, 0: none */
-	char reason[CHANNEL_VALUE_LEN + 160];
+	char reason[REPORT_VALUE_LEN + 160];
 };
 
 struct pipe {
@@ -67,8 +67,8 @@ struct pipe {
 	unsigned int count;
 	bool stages_write;
 	int signal_fd;
-	struct dma_buf *pool[DMABUF_CHANNEL_MAX_BUFFERS];
-	uint64_t inodes[DMABUF_CHANNEL_MAX_BUFFERS];
+	struct dma_buf *pool[DMABUF_QUEUE_MAX_BUFFERS];
+	uint64_t inodes[DMABUF_QUEUE_MAX_BUFFERS];
 	struct dma_buf_counters counters;
 	uint64_t started; /* pipe_now() when the pool was sent */
 	uint64_t ended;
@@ -95,8 +95,6 @@ bool member_receive(struct pipe *pipe, struct member *member);
 
 /* supervise.c: until every process has ended, one way or the other. */
 void pipe_supervise(struct pipe *pipe);
-/* The same until one of them has its channel open, or all is lost. */
-void pipe_wait_opened(struct pipe *pipe, struct member *member);
 
 /* progress.c: a line on a terminal, now and then. */
 void progress_show(const struct pipe *pipe);

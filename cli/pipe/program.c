@@ -73,7 +73,7 @@ static int parse_exec(struct element *element, const char *argument)
 
 static int keep_across_exec(int fd)
 {
-	return fcntl(fd, F_SETFD, 0);
+	return fd < 0 ? 0 : fcntl(fd, F_SETFD, 0);
 }
 
 /* stdin is the pipe's own or nobody's, stdout the pipe's result: neither is for the program. */
@@ -93,7 +93,7 @@ static int run_exec(struct element_context *context)
 
 	snprintf(sockets, sizeof(sockets), "1:%d:%d:%d", element->control, element->in,
 		 element->out);
-	if (setenv(DMABUF_CHANNEL_ENV, sockets, 1) < 0 || redirect() < 0 ||
+	if (setenv(DMABUF_QUEUE_ENV, sockets, 1) < 0 || redirect() < 0 ||
 	    keep_across_exec(element->control) < 0 || keep_across_exec(element->in) < 0 ||
 	    keep_across_exec(element->out) < 0)
 		return element_fail(context, "cannot prepare the program: %s", strerror(errno));
@@ -104,7 +104,7 @@ static int run_exec(struct element_context *context)
 
 const struct element_class exec_class = {
 	.prefix = "exec:",
-	.roles = ROLE(CHANNEL_SOURCE) | ROLE(CHANNEL_STAGE) | ROLE(CHANNEL_SINK),
+	.roles = ROLE(ELEMENT_SOURCE) | ROLE(ELEMENT_STAGE) | ROLE(ELEMENT_SINK),
 	.writes = true,
 	.foreign = true,
 	.parse = parse_exec,

@@ -13,7 +13,7 @@ bool progress_wanted(const struct pipe *pipe)
 void progress_show(const struct pipe *pipe)
 {
 	static uint64_t shown, last_bytes;
-	const struct dmabuf_channel_stats *stats = &pipe->members[pipe->count - 1].stats;
+	const struct dmabuf_queue_stats *stats = &pipe->members[pipe->count - 1].stats;
 	uint64_t now = pipe_now();
 	char done[32], rate[32];
 

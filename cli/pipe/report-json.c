@@ -22,9 +22,9 @@ static double seconds(const struct timeval *tv)
 
 static const char *role(const struct element *element)
 {
-	if (element->role == CHANNEL_SOURCE)
+	if (element->role == ELEMENT_SOURCE)
 		return "source";
-	return element->role == CHANNEL_SINK ? "sink" : "stage";
+	return element->role == ELEMENT_SINK ? "sink" : "stage";
 }
 
 static json_object *member_json(const struct member *m)

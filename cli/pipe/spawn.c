@@ -16,12 +16,10 @@
 #include <dmabuf/error.h>
 #include <dmabuf/share.h>
 
-/* How long an element may take to open its channel. */
+/* How long an element may take to open its end of the queue. */
 #define OPEN_NS 10000000000u
 /* A message that finds the socket full waits so long: the other side has not read for that time. */
 #define SEND_MS 10000
-/* Descriptors on their way at a time: the kernel refuses a user more than his files' limit. */
-#define MAX_IN_FLIGHT 256
 /* How often elements say how far they are. */
 #define STATS_MS 200
 
@@ -31,12 +29,13 @@ static int make_sockets(struct pipe *pipe)
 
 	for (unsigned int i = 0; i < pipe->count; i++) {
 		struct member *m = &pipe->members[i];
-		struct member *next = &pipe->members[(i + 1) % pipe->count];
 
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-			return -errno;
-		m->child_out = pair[0];
-		next->child_in = pair[1];
+		if (i + 1 < pipe->count) {
+			if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+				return -errno;
+			m->child_out = pair[0];
+			pipe->members[i + 1].child_in = pair[1];
+		}
 		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 			return -errno;
 		m->control = pair[0];
@@ -149,18 +148,23 @@ static int make_pool(struct pipe *pipe)
 /* One member's greeting and buffers. A member that is gone is no failure here: why comes later. */
 static int send_to(struct pipe *pipe, struct member *m)
 {
-	struct channel_hello hello = {
-		.head = channel_head(CHANNEL_HELLO),
-		.buffers = (uint32_t)pipe->options.buffers,
-		.role = m->element.role,
+	struct queue_hello hello = {
+		.head = report_head(REPORT_HELLO),
 		.stats_ms = progress_wanted(pipe) ? STATS_MS : 0,
+		.policy = DMABUF_QUEUE_BLOCK,
+		.stall_ms = -1,
+		.buffer_size = pipe->options.size,
+		.max_buffers = (uint32_t)pipe->options.buffers,
 	};
 	int err = 0;
 
+	/* All of them share the pool; it is the source's. */
+	if (m->element.role == ELEMENT_SOURCE)
+		hello.buffers = (uint32_t)pipe->options.buffers;
 	m->deadline = pipe_now() + OPEN_NS;
 	if (send(m->control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
 		err = -errno;
-	for (uint64_t i = 0; i < pipe->options.buffers && err == 0; i++)
+	for (uint32_t i = 0; i < hello.buffers && err == 0; i++)
 		err = dma_buf_send(m->control, pipe->pool[i], SEND_MS);
 	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
@@ -177,8 +181,6 @@ int pipe_send_pool(struct pipe *pipe)
 	pipe->started = pipe_now();
 	for (unsigned int i = 0; i < pipe->count; i++) {
 		err = send_to(pipe, &pipe->members[i]);
-		if (err == 0 && pipe->count * pipe->options.buffers > MAX_IN_FLIGHT)
-			pipe_wait_opened(pipe, &pipe->members[i]);
 		if (pipe->outcome.failed)
 			return -1;
 		if (err == 0)

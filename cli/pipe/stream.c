@@ -35,7 +35,7 @@ static ssize_t read_full(const struct element_context *context, void *bytes, siz
 }
 
 /* Fill one buffer: 1 if there may be more to come, 0 at the end, -1. */
-static int read_frame(const struct element_context *context, struct dmabuf_channel_frame *frame,
+static int read_frame(const struct element_context *context, struct dmabuf_frame *frame,
 		      uint64_t sequence)
 {
 	size_t size = frame->dmabuf->size;
@@ -57,7 +57,7 @@ static int read_frame(const struct element_context *context, struct dmabuf_chann
 
 int stream_read(struct element_context *context)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	uint64_t sequence = 0;
 	int more;
 
@@ -91,7 +91,7 @@ static int write_full(const struct element_context *context, const void *bytes, 
 	return 0;
 }
 
-static int look_write(const struct element_context *context, const struct dmabuf_channel_frame *frame,
+static int look_write(const struct element_context *context, const struct dmabuf_frame *frame,
 		      const void *bytes, void *data)
 {
 	(void)data;
@@ -110,20 +110,20 @@ int stream_write(struct element_context *context)
 
 static int open_stream(struct element *element)
 {
-	element->fd = element->role == CHANNEL_SOURCE ? STDIN_FILENO : STDOUT_FILENO;
+	element->fd = element->role == ELEMENT_SOURCE ? STDIN_FILENO : STDOUT_FILENO;
 	element->streams = true;
 	return 0;
 }
 
 static int run_stream(struct element_context *context)
 {
-	return context->element->role == CHANNEL_SOURCE ? stream_read(context)
+	return context->element->role == ELEMENT_SOURCE ? stream_read(context)
 							: stream_write(context);
 }
 
 const struct element_class stream_class = {
 	.prefix = "-",
-	.roles = ROLE(CHANNEL_SOURCE) | ROLE(CHANNEL_SINK),
+	.roles = ROLE(ELEMENT_SOURCE) | ROLE(ELEMENT_SINK),
 	.open = open_stream,
 	.run = run_stream,
 };

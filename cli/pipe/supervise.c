@@ -32,7 +32,7 @@ void pipe_blame(struct pipe *pipe, const struct member *m, bool consequent, int 
 		const char *format, ...)
 {
 	struct outcome *o = &pipe->outcome;
-	char who[160] = "", what[CHANNEL_VALUE_LEN];
+	char who[160] = "", what[REPORT_VALUE_LEN];
 	va_list args;
 
 	if (o->failed && (!o->consequent || consequent))
@@ -63,7 +63,8 @@ static void blame_exit(struct pipe *pipe, struct member *m)
 	} else if (code) {
 		pipe_blame(pipe, m, m->peer_gone, EXIT_FAILED, "exited with status %d", code);
 	} else if (!m->opened) {
-		pipe_blame(pipe, m, false, EXIT_FAILED, "exited without opening its channel");
+		pipe_blame(pipe, m, false, EXIT_FAILED,
+			   "exited without opening its end of the queue");
 	} else if (!m->finished) {
 		pipe_blame(pipe, m, m->peer_gone, EXIT_FAILED,
 			   "exited before the end of the stream");
@@ -150,7 +151,8 @@ static void check_deadlines(struct pipe *pipe)
 			pipe_blame(pipe, m, false, EXIT_FAILED,
 				   "left the pipe before the end of the stream");
 		else
-			pipe_blame(pipe, m, false, EXIT_FAILED, "did not open its channel");
+			pipe_blame(pipe, m, false, EXIT_FAILED,
+				   "did not open its end of the queue");
 	}
 }
 
@@ -205,14 +207,6 @@ static uint64_t next_event(const struct pipe *pipe)
 		if (pipe->members[i].deadline && pipe->members[i].deadline < until)
 			until = pipe->members[i].deadline;
 	return until;
-}
-
-void pipe_wait_opened(struct pipe *pipe, struct member *m)
-{
-	while (!m->opened && m->pidfd >= 0 && !pipe->outcome.failed) {
-		wait_events(pipe, next_event(pipe));
-		check_deadlines(pipe);
-	}
 }
 
 void pipe_supervise(struct pipe *pipe)

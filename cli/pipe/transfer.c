@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Files as DMA devices: transfers between file and buffers, several under way at a time. Each
- * buffer is attached and mapped when it is first used, and stays so.
+ * buffer is attached and mapped when it is first used, and stays so until others need its place.
  */
 #include "element.h"
 
@@ -18,12 +18,15 @@
 
 /* The end of one wait for a transfer; then it waits again, as any disk may be slow. */
 #define REAP_MS 60000
+/* What comes before the transfer, of a frame that came with a fence. */
+#define FENCE_MS 60000
 
 struct slot {
 	struct dma_buf_attachment *attach;
 	struct dma_buf_sg_table *table;
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	uint64_t length;
+	bool busy;
 	bool done;
 };
 
@@ -33,8 +36,8 @@ struct transfer {
 	enum dma_data_direction direction;
 	uint64_t size;	 /* of a file that is read */
 	uint64_t offset; /* where the next transfer begins */
-	struct slot slots[DMABUF_CHANNEL_MAX_BUFFERS];
-	uint32_t order[DMABUF_CHANNEL_MAX_BUFFERS]; /* ring: frames leave as they came */
+	struct slot slots[DMABUF_QUEUE_MAX_BUFFERS];
+	uint32_t order[DMABUF_QUEUE_MAX_BUFFERS]; /* ring of slots: frames leave as they came */
 	uint32_t first;
 	uint32_t under_way; /* in the ring */
 	uint32_t in_flight; /* of those, not done yet */
@@ -67,7 +70,7 @@ static int transfer_init(struct transfer *t, struct element_context *context,
 {
 	struct dma_buf_block_options options = {
 		.size = sizeof(options),
-		.depth = DMABUF_CHANNEL_MAX_BUFFERS,
+		.depth = DMABUF_QUEUE_MAX_BUFFERS,
 	};
 	struct dma_buf_block_info info = { .size = sizeof(info) };
 	char name[DMA_BUF_DEVICE_NAME_LEN];
@@ -92,26 +95,64 @@ static int give_to_device(struct transfer *t, struct slot *slot)
 	slot->attach = dma_buf_attach(slot->frame.dmabuf, t->dev);
 	if (!slot->attach)
 		return fail_last(t);
+	/* The queue may drop it while it is attached here. */
+	get_dma_buf(slot->frame.dmabuf);
 	slot->table = dma_buf_map_attachment(slot->attach, t->direction);
 	return slot->table ? 0 : fail_last(t);
 }
 
-static int start(struct transfer *t, const struct dmabuf_channel_frame *frame, uint64_t length)
+static void let_go(struct transfer *t, struct slot *slot)
 {
-	struct slot *slot = &t->slots[frame->index];
-	uint32_t last = (t->first + t->under_way) % DMABUF_CHANNEL_MAX_BUFFERS;
+	struct dma_buf *dmabuf;
+
+	if (!slot->attach)
+		return;
+	if (slot->table)
+		(void)dma_buf_unmap_attachment(slot->attach, slot->table, t->direction);
+	dmabuf = slot->attach->dmabuf;
+	dma_buf_detach(dmabuf, slot->attach);
+	dma_buf_put(dmabuf);
+	slot->attach = NULL;
+	slot->table = NULL;
+}
+
+/* The slot in which this buffer is attached, else one that can be had for it. */
+static struct slot *find_slot(struct transfer *t, const struct dma_buf *dmabuf)
+{
+	struct slot *slot, *free = NULL;
+
+	for (slot = t->slots; slot < t->slots + DMABUF_QUEUE_MAX_BUFFERS; slot++) {
+		if (slot->busy)
+			continue;
+		if (slot->attach && slot->attach->dmabuf == dmabuf)
+			return slot;
+		if (!free || (free->attach && !slot->attach))
+			free = slot;
+	}
+	let_go(t, free);
+	return free;
+}
+
+static int start(struct transfer *t, const struct dmabuf_frame *frame, uint64_t length)
+{
+	struct slot *slot = find_slot(t, frame->dmabuf);
+	uint32_t number = (uint32_t)(slot - t->slots);
+	uint32_t last = (t->first + t->under_way) % DMABUF_QUEUE_MAX_BUFFERS;
 
 	slot->frame = *frame;
 	slot->length = length;
+	slot->busy = true;
 	slot->done = !length;
-	t->order[last] = frame->index;
+	t->order[last] = number;
 	t->under_way++;
 	if (!length)
 		return 0;
+	if (dmabuf_queue_wait_fence(frame, FENCE_MS) < 0)
+		return fail_last(t);
 	if (give_to_device(t, slot) < 0)
 		return -1;
 	if (dma_buf_block_submit(slot->attach, slot->table, t->direction, 0, length, t->offset,
-				 frame->index) < 0)
+				 number) < 0)
 		return fail_last(t);
 	t->offset += length;
 	t->in_flight++;
@@ -141,12 +182,11 @@ static int complete(struct transfer *t, const struct dma_buf_block_completion *c
 /* Wait for transfers to end. */
 static int reap(struct transfer *t)
 {
-	struct dma_buf_block_completion completions[DMABUF_CHANNEL_MAX_BUFFERS];
+	struct dma_buf_block_completion completions[DMABUF_QUEUE_MAX_BUFFERS];
 	int count;
 
 	do {
-		count = dma_buf_block_reap(t->dev, completions, DMABUF_CHANNEL_MAX_BUFFERS,
-					   REAP_MS);
+		count = dma_buf_block_reap(t->dev, completions, DMABUF_QUEUE_MAX_BUFFERS, REAP_MS);
 	} while (count == -EINTR || count == -ETIMEDOUT);
 	if (count < 0)
 		return fail_last(t);
@@ -160,13 +200,15 @@ static int reap(struct transfer *t)
 static int pass_done(struct transfer *t)
 {
 	while (t->under_way && t->slots[t->order[t->first]].done) {
-		struct dmabuf_channel_frame *frame = &t->slots[t->order[t->first]].frame;
+		struct slot *slot = &t->slots[t->order[t->first]];
+		struct dmabuf_frame *frame = &slot->frame;
 
+		slot->busy = false;
 		if (t->direction == DMA_FROM_DEVICE)
 			frame->timestamp = now_ns();
 		if (element_pass(t->context, frame) < 0)
 			return -1;
-		t->first = (t->first + 1) % DMABUF_CHANNEL_MAX_BUFFERS;
+		t->first = (t->first + 1) % DMABUF_QUEUE_MAX_BUFFERS;
 		t->under_way--;
 	}
 	return 0;
@@ -196,25 +238,19 @@ static void transfer_exit(struct transfer *t)
 			break;
 		t->in_flight--;
 	}
-	for (int i = 0; i < DMABUF_CHANNEL_MAX_BUFFERS; i++) {
-		struct slot *slot = &t->slots[i];
-
-		if (slot->table)
-			(void)dma_buf_unmap_attachment(slot->attach, slot->table, t->direction);
-		if (slot->attach)
-			dma_buf_detach(slot->attach->dmabuf, slot->attach);
-	}
+	for (int i = 0; i < DMABUF_QUEUE_MAX_BUFFERS; i++)
+		let_go(t, &t->slots[i]);
 	dma_buf_device_put(t->dev);
 }
 
 static int read_all(struct transfer *t)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	uint64_t sequence = 0;
 	int got;
 
 	while (t->offset < t->size || t->under_way) {
-		while (t->offset < t->size) {
+		while (t->offset < t->size && t->under_way < DMABUF_QUEUE_MAX_BUFFERS) {
 			uint64_t left = t->size - t->offset;
 
 			got = element_next(t->context, &frame, !t->under_way);
@@ -237,12 +273,12 @@ static int read_all(struct transfer *t)
 
 static int write_all(struct transfer *t)
 {
-	struct dmabuf_channel_frame frame;
+	struct dmabuf_frame frame;
 	bool ended = false;
 	int got;
 
 	while (!ended || t->under_way) {
-		while (!ended) {
+		while (!ended && t->under_way < DMABUF_QUEUE_MAX_BUFFERS) {
 			got = element_next(t->context, &frame, !t->under_way);
 			if (got == 2)
 				break;

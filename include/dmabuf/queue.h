@@ -66,6 +66,15 @@ extern "C" {
 /** DMABUF_FRAME_MAX_PLANES - planes of a picture at most */
 #define DMABUF_FRAME_MAX_PLANES 4
 
+/**
+ * DMABUF_QUEUE_ENV - the environment variable that names a program's sockets
+ *
+ * Set by `dmabuf pipe`, `dmabuf cast` and `dmabuf catch` for their exec: elements, read by
+ * dmabuf_queue_open_input() and dmabuf_queue_open_output(): "1:CONTROL:IN:OUT", three descriptor
+ * numbers or -1. They become close-on-exec when they are taken.
+ */
+#define DMABUF_QUEUE_ENV "DMABUF_QUEUE"
+
 struct dmabuf_queue;
 struct dmabuf_queue_consumer;
 
@@ -362,7 +371,8 @@ int dmabuf_queue_get(struct dmabuf_queue *queue, struct dmabuf_frame *frame, int
  * over on success. Without a consumer the frame is dropped.
  *
  * Return: 0; -EINVAL (not a frame that is held, more used than there is, planes beyond the buffer,
- * after dmabuf_queue_finish()). Never blocks.
+ * after dmabuf_queue_finish()); -EPIPE (of dmabuf_queue_open_output() only: the element that
+ * follows is gone, and the frame with it). Never blocks.
  */
 int dmabuf_queue_put(struct dmabuf_queue *queue, const struct dmabuf_frame *frame);
 
@@ -523,6 +533,64 @@ int dmabuf_queue_consumer_fd(struct dmabuf_queue_consumer *consumer);
  */
 int dmabuf_queue_consumer_get_stats(const struct dmabuf_queue_consumer *consumer,
 				    struct dmabuf_queue_stats *stats);
+
+/**
+ * dmabuf_queue_open_input - the frames that who started this program meant it to take
+ * @options: [optional] only flags counts, the rest is the runner's to say; NULL: it writes
+ * @timeout_ms: how long to wait to be let in, 0 or more
+ *
+ * For exec: elements of `dmabuf pipe` and `dmabuf catch`; once in a process. An element that
+ * changes bytes in place is this whole program, errors apart (examples/invert.c has them):
+ *
+ *	struct dmabuf_queue_consumer *in = dmabuf_queue_open_input(NULL, 10000);
+ *	struct dmabuf_queue *out = dmabuf_queue_open_output(in, NULL, 10000);
+ *	struct dmabuf_frame frame;
+ *
+ *	while (dmabuf_queue_take(in, &frame, 60000) == 1) {
+ *		... change what is in frame.dmabuf ...
+ *		dmabuf_queue_put(out, &frame);
+ *	}
+ *	dmabuf_queue_finish(out, 10000);
+ *	dmabuf_queue_destroy(out);
+ *	dmabuf_queue_leave(in);
+ *
+ * Return: the consumer; NULL with errno ENOENT (DMABUF_QUEUE_ENV is not set, or this program is the
+ * source), EINVAL (it makes no sense), EBUSY (opened before), ETIMEDOUT, EPIPE (who started us is
+ * gone), EPROTO, ENOMEM, and those of dmabuf_queue_join(). Blocks up to @timeout_ms.
+ */
+struct dmabuf_queue_consumer *
+dmabuf_queue_open_input(const struct dmabuf_queue_consumer_options *options, int timeout_ms);
+
+/**
+ * dmabuf_queue_open_output - where who started this program meant its frames to go
+ * @input: from dmabuf_queue_open_input(): frames are handed on; NULL: this program makes them
+ * @options: [optional] without a buffer_size the runner's choice of buffers is taken
+ * @timeout_ms: how long to wait for the element that follows, 0 or more
+ *
+ * For exec: elements of `dmabuf pipe` and `dmabuf cast`; once in a process. With an element that
+ * follows nothing can get lost: dmabuf_queue_put() fails with EPIPE when it is gone.
+ *
+ * Return: the producer; NULL with errno as dmabuf_queue_open_input(), and those of
+ * dmabuf_queue_create() and dmabuf_queue_listen(). Blocks up to @timeout_ms; in `dmabuf cast
+ * --wait` until the consumers are there.
+ */
+struct dmabuf_queue *dmabuf_queue_open_output(struct dmabuf_queue_consumer *input,
+					      const struct dmabuf_queue_options *options,
+					      int timeout_ms);
+
+/**
+ * dmabuf_queue_tell - tell who started this program something
+ * @key: 1 to 31 bytes of printable text; "error" is why this element gives up
+ * @value: up to 511 bytes of printable text
+ *
+ * Shown with the result of `dmabuf pipe`, `cast` or `catch`, a later value for a key in the place
+ * of an earlier one.
+ *
+ * Return: 0; -EINVAL, -ENAMETOOLONG; -ENOTCONN (nobody started us, or no end of a queue is open),
+ * -EPIPE (he is gone); -EAGAIN (he has not listened for 10 s). Blocks only while he is not
+ * listening.
+ */
+int dmabuf_queue_tell(const char *key, const char *value);
 
 /**
  * dmabuf_queue_leave - end a consumer; frames that it holds go back

@@ -130,6 +130,26 @@ static inline int dmabuf_queue_consumer_get_stats(const struct dmabuf_queue_cons
 	return -ENODEV;
 }
 
+static inline struct dmabuf_queue_consumer *
+dmabuf_queue_open_input(const struct dmabuf_queue_consumer_options *options, int timeout_ms)
+{
+	errno = ENODEV;
+	return NULL;
+}
+
+static inline struct dmabuf_queue *
+dmabuf_queue_open_output(struct dmabuf_queue_consumer *input,
+			 const struct dmabuf_queue_options *options, int timeout_ms)
+{
+	errno = ENODEV;
+	return NULL;
+}
+
+static inline int dmabuf_queue_tell(const char *key, const char *value)
+{
+	return -ENODEV;
+}
+
 static inline void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)
 {
 }
