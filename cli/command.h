@@ -21,6 +21,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_cast;
+extern const struct command command_catch;
 extern const struct command command_devices;
 extern const struct command command_doctor;
 extern const struct command command_help;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 const struct command *const commands[] = {
-	&command_pipe,	 &command_ls,	   &command_solve, &command_devices,
-	&command_doctor, &command_version, &command_help,  NULL,
+	&command_pipe,	  &command_cast,   &command_catch,   &command_ls,   &command_solve,
+	&command_devices, &command_doctor, &command_version, &command_help, NULL,
 };
 
 const struct command *command_find(const char *name)

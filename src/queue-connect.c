@@ -358,6 +358,12 @@ dmabuf_queue_join(int socket, const struct dmabuf_queue_consumer_options *option
 	return c;
 }
 
+/* The last element takes the end of the stream; who came by himself may go when he likes. */
+static bool left_well(const struct dmabuf_queue_consumer *c)
+{
+	return c->ended || (c->path && !c->failed);
+}
+
 DMABUF_PUBLIC void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)
 {
 	struct queue_head bye = queue_head(QUEUE_BYE);
@@ -375,8 +381,7 @@ DMABUF_PUBLIC void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)
 	}
 	if (consumer->relay)
 		consumer->relay->upstream = NULL;
-	/* The sink has taken the end of the stream: that is all there is to it. */
-	if (consumer->inherited && consumer->ended && !consumer->was_relayed)
+	if (consumer->inherited && !consumer->was_relayed && left_well(consumer))
 		(void)report_finished();
 	if (consumer->inherited)
 		report_closed(true);

@@ -76,12 +76,23 @@ static void drop_peer(struct dmabuf_queue *q, struct queue_peer *p)
 		queue_hang_up(p->fd);
 }
 
+/* What can be said of those that are still there. */
+static void report_end(struct dmabuf_queue *q)
+{
+	(void)dmabuf_queue_dispatch(q);
+	for (struct queue_peer *p = q->peers;
+	     p < q->peers + DMABUF_QUEUE_MAX_CONSUMERS && !q->must_deliver; p++)
+		if (p->state == QUEUE_PEER_LIVE)
+			report_consumer(REPORT_CONSUMER_STAYED, &p->info, p->name);
+	report_closed(false);
+}
+
 DMABUF_PUBLIC void dmabuf_queue_destroy(struct dmabuf_queue *queue)
 {
 	if (!queue)
 		return;
 	if (queue->inherited)
-		report_closed(false);
+		report_end(queue);
 	queue_unlisten(queue);
 	for (struct queue_peer *p = queue->peers; p < queue->peers + DMABUF_QUEUE_MAX_CONSUMERS;
 	     p++)

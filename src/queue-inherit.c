@@ -317,12 +317,15 @@ dmabuf_queue_open_output(struct dmabuf_queue_consumer *input,
 	if (!q)
 		return failed(-errno);
 	e->output_opened = true;
+	e->output = q;
+	q->inherited = true;
 	err = connect_output(q, deadline);
 	if (err < 0) {
+		/* Who started us is still to be told why. */
+		q->inherited = false;
+		e->output = NULL;
 		dmabuf_queue_destroy(q);
 		return failed(err);
 	}
-	q->inherited = true;
-	e->output = q;
 	return q;
 }

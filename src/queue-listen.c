@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "error.h"
 #include "export.h"
+#include "queue-report.h"
 #include "text.h"
 
 /* Who has connected says who it is within this time. */
@@ -26,6 +27,8 @@ void queue_tell(struct dmabuf_queue *q, enum dmabuf_queue_event event,
 	bool good = event == DMABUF_QUEUE_JOINED || event == DMABUF_QUEUE_LEFT;
 
 	dmabuf_log(good ? DMABUF_LOG_INFO : DMABUF_LOG_WARNING, "queue: %s", words);
+	if (q->inherited && !q->must_deliver)
+		report_consumer(event, info, words);
 	if (q->options.event)
 		q->options.event(q->options.data, event, info, words);
 }

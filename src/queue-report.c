@@ -17,28 +17,45 @@
 /* How long a runner may not listen before an element gives up on it. */
 #define NOTICE_MS 10000
 
-int report_notify(enum report_type type, const char *key, const char *value)
+static int send_notice(struct queue_notice *notice)
 {
-	struct queue_notice notice = { .head = report_head(type) };
 	const struct element *e = &the_element;
 	ssize_t sent;
 
 	if (e->control < 0)
 		return 0;
 	if (e->input)
-		(void)dmabuf_queue_consumer_get_stats(e->input, &notice.stats);
+		(void)dmabuf_queue_consumer_get_stats(e->input, &notice->stats);
 	else if (e->output)
-		(void)dmabuf_queue_get_stats(e->output, &notice.stats);
-	if (key)
-		text_copy(notice.key, sizeof(notice.key), key);
-	if (value)
-		text_copy(notice.value, sizeof(notice.value), value);
+		(void)dmabuf_queue_get_stats(e->output, &notice->stats);
 	do {
-		sent = send(e->control, &notice, sizeof(notice), MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent = send(e->control, notice, sizeof(*notice), MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	return 0;
+}
+
+int report_notify(enum report_type type, const char *key, const char *value)
+{
+	struct queue_notice notice = { .head = report_head(type) };
+
+	if (key)
+		text_copy(notice.key, sizeof(notice.key), key);
+	if (value)
+		text_copy(notice.value, sizeof(notice.value), value);
+	return send_notice(&notice);
+}
+
+void report_consumer(uint32_t event, const struct dmabuf_queue_consumer_info *info,
+		     const char *words)
+{
+	struct queue_notice notice = { .head = report_head(REPORT_CONSUMER) };
+	struct report_consumer consumer = { .event = event, .info = *info };
+
+	text_copy(consumer.words, sizeof(consumer.words), words);
+	memcpy(notice.value, &consumer, sizeof(consumer));
+	(void)send_notice(&notice);
 }
 
 /* The same for what must not be missed: waits for a runner that is stopped, but not for ever. */

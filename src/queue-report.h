@@ -28,6 +28,7 @@ enum report_type {
 	REPORT_TELL = 4,      /* a result in words: key and value */
 	REPORT_PEER_GONE = 5, /* a neighbour left without an end of stream */
 	REPORT_FINISHED = 6,  /* the end of the stream was passed on, or taken; final statistics */
+	REPORT_CONSUMER = 7,  /* one came or went: struct report_consumer in value */
 };
 
 struct report_head {
@@ -70,6 +71,19 @@ struct queue_notice {
 _Static_assert(sizeof(struct queue_hello) == 56 + DMABUF_QUEUE_LABEL_LEN + 108 + 4, "no holes");
 _Static_assert(sizeof(struct queue_notice) == 72 + REPORT_KEY_LEN + REPORT_VALUE_LEN, "no holes");
 
+/* Beside those of enum dmabuf_queue_event: it was there when the producer ended. */
+#define REPORT_CONSUMER_STAYED 100u
+#define REPORT_WORDS_LEN 256
+
+struct report_consumer {
+	uint32_t event;
+	uint32_t reserved;
+	struct dmabuf_queue_consumer_info info;
+	char words[REPORT_WORDS_LEN];
+};
+
+_Static_assert(sizeof(struct report_consumer) <= REPORT_VALUE_LEN, "fits");
+
 static inline struct report_head report_head(enum report_type type)
 {
 	return (struct report_head){ REPORT_MAGIC, REPORT_VERSION, (uint16_t)type };
@@ -78,7 +92,9 @@ static inline struct report_head report_head(enum report_type type)
 /* What both ends of the queue do for an element that was started by a runner. */
 void report_frame(void);     /* one more went through */
 void report_peer_gone(void); /* that is the reason for what follows */
-int report_finished(void);   /* 0, or a negative errno with words */
+void report_consumer(uint32_t event, const struct dmabuf_queue_consumer_info *info,
+		     const char *words);
+int report_finished(void); /* 0, or a negative errno with words */
 void report_closed(bool input);
 
 #endif

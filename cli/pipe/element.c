@@ -70,10 +70,13 @@ void element_tell(const struct element_context *context, const char *key, const 
 	va_end(args);
 }
 
-int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait)
+int element_next(struct element_context *context, struct dmabuf_frame *frame, bool may_wait)
 {
 	int wait = may_wait ? NEXT_MS : 0, got;
 
+	/* dmabuf catch may have had enough. */
+	if (context->in && context->taken == context->element->frames)
+		return 0;
 	do {
 		got = context->in ? dmabuf_queue_take(context->in, frame, wait)
 				  : dmabuf_queue_get(context->out, frame, wait);
@@ -82,6 +85,7 @@ int element_next(const struct element_context *context, struct dmabuf_frame *fra
 		return 2;
 	if (got < 0)
 		return element_fail(context, "%s", dmabuf_last_error());
+	context->taken += context->in && got;
 	/* A source gets an empty buffer, of which there is no end. */
 	return context->in ? got : 1;
 }
@@ -130,7 +134,7 @@ int element_end(const struct element_context *context, const struct dmabuf_frame
 	return element_fail(context, "%s", dmabuf_last_error());
 }
 
-int element_look_at_all(const struct element_context *context,
+int element_look_at_all(struct element_context *context,
 			int (*look)(const struct element_context *context,
 				    const struct dmabuf_frame *frame, const void *bytes,
 				    void *data),

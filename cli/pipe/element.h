@@ -22,6 +22,10 @@ enum element_role {
 	ELEMENT_SINK = 3,
 };
 
+/* A place for classes that are sinks of dmabuf catch only. */
+#define ELEMENT_CATCHER 4
+
+struct command;
 struct element;
 
 /* What runs in an element's own process. */
@@ -30,6 +34,7 @@ struct element_context {
 	struct dmabuf_queue_consumer *in; /* not of a source */
 	struct dmabuf_queue *out;	  /* not of a sink */
 	bool stages_write;		  /* some stage may change the bytes of a buffer */
+	uint64_t taken;			  /* frames, from its input */
 };
 
 /*
@@ -56,6 +61,7 @@ struct element_class {
 #define ROLE(role) (1u << (role))
 
 struct element {
+	const struct command *command; /* for words about it */
 	const struct element_class *class;
 	const char *text;     /* as on the command line */
 	const char *argument; /* what follows the prefix */
@@ -66,9 +72,10 @@ struct element {
 	bool streams;	      /* the file takes plain reads and writes only */
 	struct output output; /* of a sink or tee that writes a file */
 	struct picture picture;
-	uint64_t frames; /* how many to make; UINT64_MAX: no end */
+	uint64_t frames; /* how many to make, or to take; UINT64_MAX: no end */
 	uint64_t bytes;
-	char **argv; /* of an exec: element */
+	uint64_t period; /* nanoseconds between pictures of png: */
+	char **argv;	 /* of an exec: element */
 
 	int control; /* in the element's process; -1: none */
 	int in;
@@ -85,6 +92,7 @@ extern const struct element_class count_class;
 extern const struct element_class verify_class;
 extern const struct element_class tee_class;
 extern const struct element_class exec_class;
+extern const struct element_class png_class;
 
 /* "stage 3 (sha256)" into @text. */
 void element_describe(const struct element *element, char *text, size_t room);
@@ -100,7 +108,7 @@ void element_tell(const struct element_context *context, const char *key, const 
  * The next frame, however long it takes: 1; 0 at the end; -1 after element_fail(). With
  * @may_wait false it is 2 if there is none yet.
  */
-int element_next(const struct element_context *context, struct dmabuf_frame *frame, bool may_wait);
+int element_next(struct element_context *context, struct dmabuf_frame *frame, bool may_wait);
 int element_pass(const struct element_context *context, const struct dmabuf_frame *frame);
 int element_finish(const struct element_context *context);
 
@@ -111,7 +119,7 @@ int element_end(const struct element_context *context, const struct dmabuf_frame
 		uint64_t len, enum dma_data_direction direction);
 
 /* For each frame: the CPU reads it, @look sees it, it is passed on. Up to the end of the stream. */
-int element_look_at_all(const struct element_context *context,
+int element_look_at_all(struct element_context *context,
 			int (*look)(const struct element_context *context,
 				    const struct dmabuf_frame *frame, const void *bytes,
 				    void *data),

@@ -13,7 +13,7 @@ static int parse_file(struct element *element, const char *argument)
 {
 	if (*argument)
 		return 0;
-	return usage(&command_pipe, "\"%s\": a path is missing", element->text);
+	return usage(element->command, "\"%s\": a path is missing", element->text);
 }
 
 static int open_fail(const struct element *element, const char *what, int err)
@@ -21,7 +21,7 @@ static int open_fail(const struct element *element, const char *what, int err)
 	char who[160];
 
 	element_describe(element, who, sizeof(who));
-	complain(&command_pipe, "%s: %s: %s", who, what, strerror(err));
+	complain(element->command, "%s: %s: %s", who, what, strerror(err));
 	return -1;
 }
 

@@ -44,17 +44,18 @@ static int parse_test(struct element *element, const char *argument)
 
 	element->frames = UINT64_MAX;
 	if (sscanf(argument, "%5ux%5u@%4u%n", &p->width, &p->height, &p->fps, &end) != 3 || !end)
-		return usage(&command_pipe,
+		return usage(element->command,
 			     "\"%s\": not of the form test:WIDTHxHEIGHT@FPS[,frames=N]",
 			     element->text);
 	if (argument[end] &&
 	    (argument[end] != ',' || !parse_limit(argument + end + 1, "frames", &element->frames)))
-		return usage(&command_pipe, "\"%s\": \"%s\" is not ,frames=N", element->text,
+		return usage(element->command, "\"%s\": \"%s\" is not ,frames=N", element->text,
 			     argument + end);
 	if (p->width % 2 || p->height % 2 || p->width < PICTURE_MIN || p->height < PICTURE_MIN ||
 	    p->width > PICTURE_MAX || p->height > PICTURE_MAX)
-		return usage(&command_pipe, "\"%s\": width and height must be even, from %d to %d",
-			     element->text, PICTURE_MIN, PICTURE_MAX);
+		return usage(element->command,
+			     "\"%s\": width and height must be even, from %d to %d", element->text,
+			     PICTURE_MIN, PICTURE_MAX);
 	return 0;
 }
 
@@ -118,7 +119,7 @@ static int parse_null(struct element *element, const char *argument)
 	if (element->role == ELEMENT_SOURCE && (parse_limit(argument, "frames", &element->frames) ||
 						parse_limit(argument, "bytes", &element->bytes)))
 		return 0;
-	return usage(&command_pipe, "\"%s\": not null:%s", element->text,
+	return usage(element->command, "\"%s\": not null:%s", element->text,
 		     element->role == ELEMENT_SOURCE ? ", null:frames=N or null:bytes=SIZE" : "");
 }
 

@@ -35,8 +35,12 @@ static void take_result(struct member *m, const struct queue_notice *notice)
 	memcpy(result->value, notice->value, sizeof(result->value));
 }
 
-static bool take(struct member *m, struct queue_notice *notice)
+static bool take(struct pipe *pipe, struct member *m, struct queue_notice *notice)
 {
+	if (notice->head.type == REPORT_CONSUMER) {
+		caught_take(pipe, notice);
+		return true;
+	}
 	notice->key[REPORT_KEY_LEN - 1] = '\0';
 	notice->value[REPORT_VALUE_LEN - 1] = '\0';
 	make_printable(notice->key);
@@ -92,7 +96,7 @@ bool member_receive(struct pipe *pipe, struct member *m)
 			return false;
 		}
 		if (got == sizeof(notice) && notice.head.magic == REPORT_MAGIC &&
-		    notice.head.version == REPORT_VERSION && take(m, &notice))
+		    notice.head.version == REPORT_VERSION && take(pipe, m, &notice))
 			continue;
 		pipe_blame(pipe, m, false, EXIT_FAILED,
 			   "sent the pipe %zd bytes that make no sense", got);

@@ -3,6 +3,7 @@
 #include "pipe.h"
 
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A buffer smaller than a page only costs; the upper end is a matter of taste. */
@@ -10,8 +11,8 @@
 #define MAX_SIZE ((uint64_t)1 << 36)
 
 static const struct element_class *const classes[] = {
-	&file_class,  &stream_class, &null_class,   &test_class, &sha256_class,
-	&crc32_class, &count_class,  &verify_class, &tee_class,	 &exec_class,
+	&file_class,  &stream_class, &null_class, &test_class, &sha256_class, &crc32_class,
+	&count_class, &verify_class, &tee_class,  &exec_class, &png_class,
 };
 
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
@@ -28,6 +29,9 @@ static int check_role(const struct element *element, unsigned int count)
 {
 	if (element->class->roles & ROLE(element->role))
 		return 0;
+	if (element->command != &command_pipe)
+		return usage(element->command, "\"%s\" cannot be the %s", element->text,
+			     element->role == ELEMENT_SOURCE ? "source" : "sink");
 	if (count == 1)
 		return usage(&command_pipe, "\"%s\" alone is no pipe: SOURCE ! SINK at least",
 			     element->text);
@@ -43,16 +47,25 @@ static int check_role(const struct element *element, unsigned int count)
 		     element->class->roles & ROLE(ELEMENT_SINK) ? " or a sink" : "");
 }
 
-static int parse_element(struct pipe *pipe, unsigned int i)
+static int find_class(struct element *element)
 {
-	struct element *element = &pipe->members[i].element;
-
 	for (size_t c = 0; c < CLASSES; c++)
 		if (is_class(classes[c], element->text))
 			element->class = classes[c];
 	if (!element->class)
-		return usage(&command_pipe, "there is no element \"%s\"", element->text);
+		return usage(element->command, "there is no element \"%s\"", element->text);
 	element->argument = element->text + strlen(element->class->prefix);
+	return 0;
+}
+
+static int parse_element(struct pipe *pipe, unsigned int i)
+{
+	struct element *element = &pipe->members[i].element;
+
+	element->command = pipe->command;
+	element->frames = UINT64_MAX;
+	if (find_class(element))
+		return EXIT_USAGE;
 	element->role = i == 0		       ? ELEMENT_SOURCE
 			: i == pipe->count - 1 ? ELEMENT_SINK
 					       : ELEMENT_STAGE;
@@ -96,6 +109,43 @@ static void fit_buffers(struct pipe *pipe)
 
 	if (source->class == &test_class && pipe->options.size < picture_size(&source->picture))
 		pipe->options.size = picture_size(&source->picture);
+}
+
+int pipe_parse_only(struct pipe *pipe, const char *text, enum element_role role)
+{
+	struct element *element = &pipe->members[0].element;
+	bool catches = role == ELEMENT_SINK;
+
+	pipe->count = 1;
+	*element = (struct element){ .command = pipe->command,
+				     .text = text,
+				     .role = role,
+				     .number = 1,
+				     .fd = -1,
+				     .output = element->output,
+				     .frames = UINT64_MAX };
+	if (find_class(element))
+		return EXIT_USAGE;
+	if (!(catches && element->class->roles & ROLE(ELEMENT_CATCHER)) && check_role(element, 1))
+		return EXIT_USAGE;
+	if (element->class->parse && element->class->parse(element, element->argument))
+		return EXIT_USAGE;
+	if (catches)
+		element->frames = pipe->options.queue.frames;
+	element->period = pipe->options.queue.period;
+	fit_buffers(pipe);
+	return 0;
+}
+
+bool seconds_parse(const char *text, double scale, uint64_t *value)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0) || seconds > 1e6)
+		return false;
+	*value = (uint64_t)(seconds * scale);
+	return true;
 }
 
 static int parse_options(struct pipe_options *options, int argc, char **argv)

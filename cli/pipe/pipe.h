@@ -3,6 +3,7 @@
 #ifndef DMABUF_CLI_PIPE_PIPE_H
 #define DMABUF_CLI_PIPE_PIPE_H
 
+#include <json.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -17,7 +18,23 @@
 
 #define PIPE_MAX_RESULTS 16
 
+/* What dmabuf cast and dmabuf catch have more than a pipe. */
+struct queue_terms {
+	const char *path; /* NULL: it is a pipe */
+	uint64_t consumers;
+	int32_t stall_ms;
+	enum dmabuf_queue_policy policy;
+	uint64_t min_buffers;
+	uint64_t preferred_buffers;
+	uint64_t connect_ms;
+	uint64_t reconnect_ms;
+	uint64_t frames; /* to catch; UINT64_MAX: all */
+	uint64_t period; /* of png: */
+	const char *label;
+};
+
 struct pipe_options {
+	struct queue_terms queue;
 	uint64_t buffers;
 	uint64_t size;
 	bool quiet;
@@ -29,6 +46,16 @@ struct pipe_result {
 	char key[REPORT_KEY_LEN];
 	char value[REPORT_VALUE_LEN];
 };
+
+/* A consumer that dmabuf cast has heard of. */
+struct caught {
+	uint32_t event; /* the last */
+	struct dmabuf_queue_consumer_info info;
+	char words[REPORT_WORDS_LEN];
+};
+
+/* So many are remembered; beyond that the first go. */
+#define PIPE_MAX_CAUGHT 256
 
 /* An element and its process. */
 struct member {
@@ -62,6 +89,7 @@ struct outcome {
 };
 
 struct pipe {
+	const struct command *command;
 	struct pipe_options options;
 	struct member members[PIPE_MAX_ELEMENTS];
 	unsigned int count;
@@ -73,13 +101,26 @@ struct pipe {
 	uint64_t started; /* pipe_now() when the pool was sent */
 	uint64_t ended;
 	struct outcome outcome;
+	struct caught caught[PIPE_MAX_CAUGHT];
+	unsigned int caught_count;
+	uint64_t caught_total;
 };
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t pipe_now(void);
 
+/* run.c: a pipe without elements, NULL after complain(). */
+struct pipe *pipe_new(const struct command *command);
+/* Run what was parsed, report, and free it: the exit status. */
+int pipe_run(struct pipe *pipe);
+void pipe_free(struct pipe *pipe);
+
 /* parse.c: 0, or EXIT_USAGE after usage(). */
 int pipe_parse(struct pipe *pipe, int argc, char **argv);
+/* The only element, of dmabuf cast or catch. */
+int pipe_parse_only(struct pipe *pipe, const char *text, enum element_role role);
+/* "1.5": seconds as a number of units of which a second has @scale. */
+bool seconds_parse(const char *text, double scale, uint64_t *value);
 
 /* The first reason counts, unless it was only a consequence. @member may be NULL. */
 void pipe_blame(struct pipe *pipe, const struct member *member, bool consequent, int status,
@@ -100,6 +141,18 @@ void pipe_supervise(struct pipe *pipe);
 void progress_show(const struct pipe *pipe);
 void progress_clear(const struct pipe *pipe);
 bool progress_wanted(const struct pipe *pipe);
+
+/* caught.c: consumers that come and go, as they are heard of. */
+void caught_take(struct pipe *pipe, const struct queue_notice *notice);
+const char *caught_end(uint32_t event);
+
+/* report-queue.c: of dmabuf cast and catch */
+void report_queue_text(const struct pipe *pipe);
+void report_queue_json(const struct pipe *pipe);
+/* report-json.c: what all have in common. */
+void report_outcome(json_object *to, const struct outcome *outcome);
+void report_seconds(json_object *to, const char *key, double value);
+void report_print(const struct pipe *pipe, json_object *object);
 
 /* report-text.c, report-json.c */
 void report_text(const struct pipe *pipe);

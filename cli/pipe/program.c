@@ -64,10 +64,10 @@ static int parse_exec(struct element *element, const char *argument)
 {
 	element->argv = split_words(argument);
 	if (!element->argv)
-		return usage(&command_pipe, "\"%s\": %s", element->text,
+		return usage(element->command, "\"%s\": %s", element->text,
 			     errno == EINVAL ? "a quote is not closed" : strerror(errno));
 	if (!element->argv[0] || !element->argv[0][0])
-		return usage(&command_pipe, "\"%s\": a command is missing", element->text);
+		return usage(element->command, "\"%s\": a command is missing", element->text);
 	return 0;
 }
 

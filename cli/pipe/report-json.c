@@ -7,7 +7,7 @@
 
 #include "../json-members.h"
 
-static void add_seconds(json_object *to, const char *key, double value)
+void report_seconds(json_object *to, const char *key, double value)
 {
 	char text[32];
 
@@ -38,9 +38,9 @@ static json_object *member_json(const struct member *m)
 	json_add_uint(object, "frames", m->stats.frames);
 	json_add_uint(object, "bytes", m->stats.bytes);
 	json_add_uint(object, "waits", m->stats.waits);
-	add_seconds(object, "wait_seconds", (double)m->stats.wait_ns / 1e9);
-	add_seconds(object, "user_seconds", seconds(&m->usage.ru_utime));
-	add_seconds(object, "system_seconds", seconds(&m->usage.ru_stime));
+	report_seconds(object, "wait_seconds", (double)m->stats.wait_ns / 1e9);
+	report_seconds(object, "user_seconds", seconds(&m->usage.ru_utime));
+	report_seconds(object, "system_seconds", seconds(&m->usage.ru_stime));
 	json_add_uint(object, "page_faults", (uint64_t)(m->usage.ru_minflt + m->usage.ru_majflt));
 	json_add_uint(object, "exit_status",
 		      WIFEXITED(m->status) ? (uint64_t)WEXITSTATUS(m->status) : 0);
@@ -63,13 +63,22 @@ static json_object *buffers_json(const struct pipe *pipe)
 	return object;
 }
 
-static void add_outcome(json_object *to, const struct outcome *o)
+void report_outcome(json_object *to, const struct outcome *o)
 {
 	json_add_text(to, "result", !o->failed ? "ok" : o->signal ? "interrupted" : "failed");
 	json_add_uint(to, "exit_status", (uint64_t)o->status);
 	json_object_object_add(to, "reason", o->failed ? json_object_new_string(o->reason) : NULL);
 	json_object_object_add(to, "failed_element",
 			       o->element ? json_object_new_uint64(o->element) : NULL);
+}
+
+void report_print(const struct pipe *pipe, json_object *object)
+{
+	fprintf(pipe_writes_stdout(pipe) ? stderr : stdout, "%s\n",
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							       JSON_C_TO_STRING_SPACED |
+							       JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
 }
 
 void report_json(const struct pipe *pipe)
@@ -79,19 +88,15 @@ void report_json(const struct pipe *pipe)
 	double took = pipe_seconds(pipe);
 
 	json_add_text(object, "schema", "dmabuf-pipe/1");
-	add_outcome(object, &pipe->outcome);
-	add_seconds(object, "seconds", took);
+	report_outcome(object, &pipe->outcome);
+	report_seconds(object, "seconds", took);
 	json_add_uint(object, "frames", pipe->members[0].stats.frames);
 	json_add_uint(object, "bytes", bytes);
-	add_seconds(object, "bytes_per_second", took > 0 ? (double)bytes / took : 0);
+	report_seconds(object, "bytes_per_second", took > 0 ? (double)bytes / took : 0);
 	json_object_object_add(object, "buffers", buffers_json(pipe));
 	json_object_object_add(object, "counters", json_counters(&pipe->counters));
 	for (unsigned int i = 0; i < pipe->count; i++)
 		json_object_array_add(elements, member_json(&pipe->members[i]));
 	json_object_object_add(object, "elements", elements);
-	fprintf(pipe_writes_stdout(pipe) ? stderr : stdout, "%s\n",
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-							       JSON_C_TO_STRING_SPACED |
-							       JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	report_print(pipe, object);
 }

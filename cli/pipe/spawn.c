@@ -145,9 +145,9 @@ static int make_pool(struct pipe *pipe)
 	return 0;
 }
 
-/* One member's greeting and buffers. A member that is gone is no failure here: why comes later. */
-static int send_to(struct pipe *pipe, struct member *m)
+static struct queue_hello greeting(const struct pipe *pipe, const struct member *m)
 {
+	const struct queue_terms *terms = &pipe->options.queue;
 	struct queue_hello hello = {
 		.head = report_head(REPORT_HELLO),
 		.stats_ms = progress_wanted(pipe) ? STATS_MS : 0,
@@ -156,11 +156,31 @@ static int send_to(struct pipe *pipe, struct member *m)
 		.buffer_size = pipe->options.size,
 		.max_buffers = (uint32_t)pipe->options.buffers,
 	};
+
+	if (!terms->path) {
+		/* All of them share the pool; it is the source's. */
+		if (m->element.role == ELEMENT_SOURCE)
+			hello.buffers = (uint32_t)pipe->options.buffers;
+		return hello;
+	}
+	hello.consumers = (uint32_t)terms->consumers;
+	hello.stall_ms = terms->stall_ms;
+	hello.policy = terms->policy;
+	hello.min_buffers = (uint32_t)terms->min_buffers;
+	hello.preferred_buffers = (uint32_t)terms->preferred_buffers;
+	hello.connect_ms = (uint32_t)terms->connect_ms;
+	hello.reconnect_ms = (uint32_t)terms->reconnect_ms;
+	snprintf(hello.path, sizeof(hello.path), "%s", terms->path);
+	snprintf(hello.label, sizeof(hello.label), "%s", terms->label ? terms->label : "");
+	return hello;
+}
+
+/* One member's greeting and buffers. A member that is gone is no failure here: why comes later. */
+static int send_to(struct pipe *pipe, struct member *m)
+{
+	struct queue_hello hello = greeting(pipe, m);
 	int err = 0;
 
-	/* All of them share the pool; it is the source's. */
-	if (m->element.role == ELEMENT_SOURCE)
-		hello.buffers = (uint32_t)pipe->options.buffers;
 	m->deadline = pipe_now() + OPEN_NS;
 	if (send(m->control, &hello, sizeof(hello), MSG_NOSIGNAL) < 0)
 		err = -errno;
@@ -173,7 +193,7 @@ int pipe_send_pool(struct pipe *pipe)
 {
 	int err;
 
-	if (make_pool(pipe) < 0) {
+	if (!pipe->options.queue.path && make_pool(pipe) < 0) {
 		pipe_blame(pipe, NULL, false, EXIT_SETUP, "cannot make the buffers: %s",
 			   dmabuf_last_error());
 		return -1;
