@@ -25,6 +25,54 @@ _dmabuf_pipe()
 	esac
 }
 
+_dmabuf_cast()
+{
+	local cur=$1 prev=$2
+
+	case $prev in
+	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur") ;;
+	-S | --socket) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+	-w | --wait | --stall | -b | --buffers | -s | --size) ;;
+	*)
+		case $cur in
+		file:* | exec:*)
+			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
+			_dmabuf_ltrim "$cur"
+			;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "- --socket --wait --stall --buffers --size --quiet --json --color --help" -- "$cur") ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: exec:" -- "$cur")
+			compopt -o nospace
+			;;
+		esac
+		;;
+	esac
+}
+
+_dmabuf_catch()
+{
+	local cur=$1 prev=$2
+
+	case $prev in
+	--color) mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur") ;;
+	--on-full) mapfile -t COMPREPLY < <(compgen -W "drop-oldest drop-newest block" -- "$cur") ;;
+	-n | --frames | -b | --buffers | -t | --timeout | --reconnect | --every | --label) ;;
+	*)
+		case $cur in
+		file:* | png:* | exec:*)
+			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
+			_dmabuf_ltrim "$cur"
+			;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "- --on-full --frames --buffers --timeout --reconnect --every --label --quiet --json --color --help" -- "$cur") ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -f -W "file: - png: sha256 crc32 count verify null: exec:" -- "$cur")
+			compopt -o nospace
+			;;
+		esac
+		;;
+	esac
+}
+
 _dmabuf_ltrim()
 {
 	declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$1"
@@ -44,11 +92,13 @@ _dmabuf()
 	fi
 	COMPREPLY=()
 	if [ "$cword" -eq 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "pipe ls solve devices doctor version help --help --version" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "pipe cast catch ls solve devices doctor version help --help --version" -- "$cur")
 		return
 	fi
 	case ${words[1]} in
 	pipe) _dmabuf_pipe "$cur" "$prev" ;;
+	cast) _dmabuf_cast "$cur" "$prev" ;;
+	catch) _dmabuf_catch "$cur" "$prev" ;;
 	ls)
 		if [ "$prev" = --color ]; then
 			mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
@@ -75,7 +125,7 @@ _dmabuf()
 			mapfile -t COMPREPLY < <(compgen -W "--json --color --help" -- "$cur")
 		fi
 		;;
-	help) mapfile -t COMPREPLY < <(compgen -W "pipe ls solve devices doctor version help" -- "$cur") ;;
+	help) mapfile -t COMPREPLY < <(compgen -W "pipe cast catch ls solve devices doctor version help" -- "$cur") ;;
 	esac
 }
 

@@ -80,10 +80,7 @@ static void drop_peer(struct dmabuf_queue *q, struct queue_peer *p)
 static void report_end(struct dmabuf_queue *q)
 {
 	(void)dmabuf_queue_dispatch(q);
-	for (struct queue_peer *p = q->peers;
-	     p < q->peers + DMABUF_QUEUE_MAX_CONSUMERS && !q->must_deliver; p++)
-		if (p->state == QUEUE_PEER_LIVE)
-			report_consumer(REPORT_CONSUMER_STAYED, &p->info, p->name);
+	report_consumers(q);
 	report_closed(false);
 }
 

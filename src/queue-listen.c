@@ -102,8 +102,8 @@ static void refuse(struct dmabuf_queue *q, struct queue_joiner *j, struct queue_
 
 	snprintf(words, sizeof(words), "%s is refused: %s", p->name, why);
 	text_copy(m.words, sizeof(m.words), words);
-	(void)queue_send(j->fd, &m, sizeof(m), NULL, 0);
 	queue_tell(q, DMABUF_QUEUE_REFUSED, &p->info, words);
+	(void)queue_send(j->fd, &m, sizeof(m), NULL, 0);
 	drop_joiner(q, j);
 }
 
@@ -195,10 +195,10 @@ static void become_peer(struct dmabuf_queue *q, struct queue_joiner *j, struct q
 	queue_pool_share(q);
 	/* The socket stays in the set and means something else. */
 	queue_watch_room(q, p, false);
-	if (welcome(q, p) < 0)
-		p->broken = true;
 	snprintf(words, sizeof(words), "%s joined", p->name);
 	queue_tell(q, DMABUF_QUEUE_JOINED, &p->info, words);
+	if (welcome(q, p) < 0)
+		p->broken = true;
 }
 
 void queue_joiner_receive(struct dmabuf_queue *q, struct queue_joiner *j)

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "export.h"
 #include "queue-inherit.h"
+#include "queue.h"
 #include "text.h"
 
 /* How long a runner may not listen before an element gives up on it. */
@@ -73,6 +74,18 @@ static int notify_surely(enum report_type type, const char *key, const char *val
 	}
 }
 
+void report_consumers(struct dmabuf_queue *q)
+{
+	struct dmabuf_queue_consumer_info infos[DMABUF_QUEUE_MAX_CONSUMERS];
+	int count;
+
+	if (q->must_deliver)
+		return;
+	count = dmabuf_queue_get_consumers(q, infos, DMABUF_QUEUE_MAX_CONSUMERS);
+	for (int i = 0; i < count; i++)
+		report_consumer(REPORT_CONSUMER_STAYED, &infos[i], infos[i].label);
+}
+
 void report_frame(void)
 {
 	struct element *e = &the_element;
@@ -86,6 +99,8 @@ void report_frame(void)
 	e->stats_due = now + (uint64_t)e->stats_ms * 1000000u;
 	/* Only for display: a runner that is not listening misses one. */
 	(void)report_notify(REPORT_STATS, NULL, NULL);
+	if (e->output)
+		report_consumers(e->output);
 }
 
 void report_peer_gone(void)

@@ -94,6 +94,7 @@ void report_frame(void);     /* one more went through */
 void report_peer_gone(void); /* that is the reason for what follows */
 void report_consumer(uint32_t event, const struct dmabuf_queue_consumer_info *info,
 		     const char *words);
+void report_consumers(struct dmabuf_queue *q);
 int report_finished(void); /* 0, or a negative errno with words */
 void report_closed(bool input);
 

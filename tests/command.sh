@@ -6,5 +6,6 @@ set -eu
 here=$(realpath "$(dirname "$0")")
 build=$(realpath "${BUILD:-$here/../build}")
 export DMABUF=$build/cli/dmabuf INVERT=$build/examples/invert MISUSER=$build/tests/pipe-misuser
+export GRADIENT=$build/examples/gradient BRIGHTNESS=$build/examples/brightness
 export WORK=$build/tests MAN=$here/../docs/man COMPLETION=$here/../cli/dmabuf.bash
 exec bats --tap --filter "$2" "$here/$1.bats"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# For the tests of the dmabuf command. DMABUF, INVERT and MISUSER name programs, WORK a directory on
-# a disk.
+# For the tests of the dmabuf command. DMABUF, INVERT, GRADIENT, BRIGHTNESS and MISUSER name programs,
+# WORK a directory on a disk.
 
 setup()
 {
@@ -8,6 +8,8 @@ setup()
 	cd "$dir" || return
 	DMABUF=$(realpath "$DMABUF")
 	INVERT=$(realpath "$INVERT")
+	GRADIENT=$(realpath "$GRADIENT")
+	BRIGHTNESS=$(realpath "$BRIGHTNESS")
 	MISUSER=$(realpath "$MISUSER")
 	# By this a test's processes are known, whoever their parent is by then.
 	export CLI_TEST_MARK=$dir
@@ -29,7 +31,7 @@ ours()
 
 	for pid in $(grep -lzxF "CLI_TEST_MARK=$dir" /proc/[0-9]*/environ 2>/dev/null | cut -d / -f 3); do
 		case $(readlink "/proc/$pid/exe" 2>/dev/null) in
-		"$DMABUF" | "$INVERT" | "$MISUSER") echo "$pid" ;;
+		"$DMABUF" | "$INVERT" | "$GRADIENT" | "$BRIGHTNESS" | "$MISUSER") echo "$pid" ;;
 		esac
 	done
 	return 0

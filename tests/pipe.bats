@@ -170,7 +170,7 @@ sum()
 @test "every subcommand has --help, and version says what it is" {
 	local name
 
-	for name in "" pipe ls solve devices doctor version help; do
+	for name in "" pipe cast catch ls solve devices doctor version help; do
 		run "$DMABUF" $name --help
 		[ "$status" -eq 0 ]
 		[[ ${lines[0]} == Usage:* ]]
@@ -182,7 +182,7 @@ sum()
 @test "manual pages and completion know every option and element that --help names" {
 	local name word
 
-	for name in pipe ls solve devices doctor; do
+	for name in pipe cast catch ls solve devices doctor; do
 		for word in $("$DMABUF" $name --help | grep -oE -- '--[a-z]+|^  [a-z0-9]+:?' | sort -u); do
 			grep -qF -- "$word" "$MAN/dmabuf-$name.1.scd" || {
 				echo "dmabuf-$name.1 does not have $word"
@@ -209,6 +209,8 @@ sum()
 	source "$COMPLETION"
 	[ "$(complete_words dmabuf pi)" = "pipe " ]
 	[ "$(complete_words dmabuf ls --s)" = "--short " ]
+	[ "$(complete_words dmabuf cast --s)" = "--socket --stall --size " ]
+	[ "$(complete_words dmabuf catch --on-full b)" = "block " ]
 	[ "$(complete_words dmabuf pipe --color a)" = "auto always " ]
 	[ "$(complete_words dmabuf help v)" = "version " ]
 }

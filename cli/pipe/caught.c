@@ -48,10 +48,15 @@ void caught_take(struct pipe *pipe, const struct queue_notice *notice)
 	make_printable(told.info.label);
 	make_printable(told.words);
 	c = find(pipe, told.info.id);
-	c->event = told.event;
 	c->info = told.info;
+	/* Who is gone and still has something is counted, too, and stays gone. */
+	if (told.event == REPORT_CONSUMER_STAYED && c->words[0])
+		told.event = c->event == DMABUF_QUEUE_JOINED ? told.event : c->event;
+	c->event = told.event;
+	if (told.event == REPORT_CONSUMER_STAYED || !strcmp(told.words, told.info.label))
+		return;
 	memcpy(c->words, told.words, sizeof(c->words));
-	if (pipe->options.quiet || pipe->options.json || told.event == REPORT_CONSUMER_STAYED)
+	if (pipe->options.quiet || pipe->options.json)
 		return;
 	progress_clear(pipe);
 	fprintf(stderr, "%s\n", c->words);

@@ -163,6 +163,8 @@ static struct queue_hello greeting(const struct pipe *pipe, const struct member 
 			hello.buffers = (uint32_t)pipe->options.buffers;
 		return hello;
 	}
+	/* Who is interrupted should have something to show. */
+	hello.stats_ms = STATS_MS;
 	hello.consumers = (uint32_t)terms->consumers;
 	hello.stall_ms = terms->stall_ms;
 	hello.policy = terms->policy;

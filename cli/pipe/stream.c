@@ -3,6 +3,7 @@
 #include "element.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +16,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Nobody has to wait at the door of dmabuf cast because its source has nothing to say. */
+static void serve_meanwhile(const struct element_context *context)
+{
+	struct pollfd fds[2] = { { .fd = context->element->fd, .events = POLLIN },
+				 { .fd = -1, .events = POLLIN } };
+
+	if (context->element->out >= 0)
+		return;
+	fds[1].fd = dmabuf_queue_fd(context->out);
+	do {
+		(void)dmabuf_queue_dispatch(context->out);
+	} while (poll(fds, 2, -1) > 0 && !fds[0].revents);
+}
+
 /* Up to @room bytes, fewer only at the end of the file: how many, or -1 after element_fail(). */
 static ssize_t read_full(const struct element_context *context, void *bytes, size_t room)
 {
@@ -22,6 +37,7 @@ static ssize_t read_full(const struct element_context *context, void *bytes, siz
 	ssize_t got;
 
 	while (done < room) {
+		serve_meanwhile(context);
 		got = read(context->element->fd, (char *)bytes + done, room - done);
 		if (got < 0 && errno == EINTR)
 			continue;
