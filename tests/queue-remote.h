@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fence.h"
 #include "harness.h"
 
 #define QUEUE_SIZE 8192
@@ -51,6 +52,7 @@ struct remote_state {
 	unsigned int count;
 	int fences[HELD_MAX]; /* pipes' other ends */
 	unsigned int fence_count;
+	struct dma_fence *fence;
 };
 
 __attribute__((unused)) static uint64_t first_word(const struct dmabuf_frame *frame)
@@ -150,6 +152,16 @@ static void remote_step(const struct remote *r, struct remote_state *s, const st
 		break;
 	case 's':
 		remote_signal(s);
+		break;
+	case 'F':
+		s->fence = fence_new();
+		s->held[0].release_fence = dmabuf_sync_file_create(s->fence, NULL);
+		ASSERT_OK(s->held[0].release_fence);
+		remote_release(s, a);
+		break;
+	case 'S':
+		dma_fence_signal(s->fence);
+		dma_fence_put(s->fence);
 		break;
 	case 'p':
 		remote_poll(s, a);

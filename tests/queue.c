@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The queue as it should be used: row E6. */
+#include "fence.h"
 #include "queue-remote.h"
 
 #include <pthread.h>
@@ -425,6 +426,41 @@ TEST(E6_a_buffer_given_back_with_a_fence_is_empty_when_that_signals)
 	ASSERT_OK(queue_produce(q, 3, STEP_MS));
 	ASSERT_OK(queue_produce(q, 4, STEP_MS));
 	ASSERT_EQ(remote_do(&r, 't').content, 3);
+	remote_end(&r);
+	dmabuf_queue_destroy(q);
+}
+
+/* The library's own fences, as descriptors, in both directions. */
+TEST(E6_fences_of_the_library_go_with_frames)
+{
+	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 2 };
+	struct dmabuf_queue *q = queue_make(&o);
+	struct dma_fence *fence = fence_new();
+	struct remote r = block();
+	struct dmabuf_frame frame;
+	uint64_t *bytes;
+
+	r.options.min_buffers = r.options.preferred_buffers = 1;
+	remote_join(&r, q, queue_path());
+	ASSERT_OK(dmabuf_queue_get(q, &frame, 0));
+	frame.acquire_fence = dmabuf_sync_file_create(fence, NULL);
+	ASSERT_OK(frame.acquire_fence);
+	frame.used = 8;
+	bytes = dma_buf_vmap(frame.dmabuf);
+	ASSERT_OK(dmabuf_queue_put(q, &frame));
+	remote_order(&r, 't');
+	ASSERT_EQ(queue_held(q), 1);
+	bytes[0] = 6;
+	dma_fence_signal(fence);
+	ASSERT_EQ(remote_answer(&r).content, 6);
+	/* Given back with a fence that its owner signals later. */
+	ASSERT_EQ(remote_do(&r, 'F').result, 0);
+	ASSERT_EQ(queue_held(q), 1);
+	ASSERT_OK(queue_produce(q, 1, 0));
+	ASSERT_ERR(queue_produce(q, 2, 10), ETIMEDOUT);
+	ASSERT_EQ(remote_do(&r, 'S').result, 0);
+	ASSERT_OK(queue_produce(q, 2, STEP_MS));
+	dma_fence_put(fence);
 	remote_end(&r);
 	dmabuf_queue_destroy(q);
 }
