@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * 1080p NV12 frames from one process to another, each on a processor of its own: through
- * `dmabuf pipe`, a pipe, and shared rings. Once with every byte written and read, once with the
- * handing over alone. The processes live as long as the program.
+ * 1080p NV12 frames, or 4K RGBA ones, from one process to another, each on a processor of its own:
+ * through the queue, as `dmabuf pipe` sets it up, a pipe, and shared rings. Once with every byte
+ * written and read, once with the handing over alone. The processes live as long as the program.
  */
 #include "element.h"
 
 #include <string.h>
 
-#define TRANSPORTS 4
+#define TRANSPORTS 5
 
 static const struct transport *const transports[TRANSPORTS] = {
-	&transport_pipe,
-	&transport_ring,
-	&transport_in_place,
-	&transport_queue,
+	&transport_limit, &transport_pipe, &transport_ring, &transport_in_place, &transport_queue,
 };
 
 static struct elements elements[TRANSPORTS];
@@ -68,29 +65,42 @@ static void run(const struct bench_case *c, unsigned long repeat, struct bench_s
 }
 
 /* clang-format off */
-#define FRAMES(id, text, baseline, times, transport) \
-	{ id, text, baseline, FRAME_SIZE, times, 0, 0, run, &(transport) }
+#define FRAMES(id, text, baseline, times, target, transport) \
+	{ id, text, baseline, FRAME_SIZE, times, target, 0, run, &(transport) }
+#ifdef FRAMES_4K
+#define NAME "frames-4k"
+#define TIMES 8
+#define ROUNDS 11
+#else
+#define NAME "frames"
+#define TIMES 40
+#define ROUNDS 21
+#endif
 
 static const struct bench_case cases[] = {
-	FRAMES("queue", "dmabuf pipe", NULL, 40, transport_queue),
-	FRAMES("in-place", "shared ring, in place", "queue", 40, transport_in_place),
-	FRAMES("ring", "shared ring, two memcpys", "queue", 40, transport_ring),
-	FRAMES("pipe", "pipe(2)", "queue", 40, transport_pipe),
-	FRAMES("queue-handoff", "dmabuf pipe", NULL, 400, transport_queue),
-	FRAMES("in-place-handoff", "shared ring, in place", "queue-handoff", 400,
+	FRAMES("limit", "memset here, read there", NULL, TIMES, 0, transport_limit),
+	FRAMES("queue", "queue (dmabuf pipe)", "limit", TIMES, 1.05, transport_queue),
+	FRAMES("in-place", "shared ring, in place", "limit", TIMES, 0, transport_in_place),
+	FRAMES("ring", "shared ring, two memcpys", "limit", TIMES, 0, transport_ring),
+	FRAMES("pipe", "pipe(2)", "limit", TIMES, 0, transport_pipe),
+#ifndef FRAMES_4K
+	FRAMES("queue-handoff", "queue (dmabuf pipe)", NULL, 400, 0, transport_queue),
+	FRAMES("in-place-handoff", "shared ring, in place", "queue-handoff", 400, 0,
 	       transport_in_place),
-	FRAMES("ring-handoff", "shared ring, two memcpys", "queue-handoff", 40, transport_ring),
-	FRAMES("pipe-handoff", "pipe(2)", "queue-handoff", 40, transport_pipe),
+	FRAMES("ring-handoff", "shared ring, two memcpys", "queue-handoff", TIMES, 0,
+	       transport_ring),
+	FRAMES("pipe-handoff", "pipe(2)", "queue-handoff", TIMES, 0, transport_pipe),
+#endif
 };
 /* clang-format on */
 
 int main(int argc, char **argv)
 {
 	static const struct bench_subject subject = {
-		.name = "frames",
+		.name = NAME,
 		.cases = cases,
 		.count = sizeof(cases) / sizeof(cases[0]),
-		.rounds = 21,
+		.rounds = ROUNDS,
 		.start = start,
 		.stop = stop,
 	};

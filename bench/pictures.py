@@ -115,7 +115,7 @@ def _frames(results):
 set title '1080p NV12 frames between two processes, every byte written and read' font ',15'
 set bmargin 6
 set boxwidth 0.36
-set xrange [-0.6:3.6]
+set xrange [-0.6:4.6]
 set ylabel 'milliseconds a frame'
 set yrange [0:{top:.2g}]
 plot $frames using 1:(NaN):xtic(2) notitle, \

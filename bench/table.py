@@ -57,9 +57,9 @@ def case_rows(cases):
     return rows
 
 
-def frame_rows(cases):
+def frame_rows(cases, baseline):
     rows = [("", "frames/s", "a frame", "p10 .. p90", "CPU a frame", "copied", "faults",
-             "CPU, of dmabuf pipe's")]
+             f"elapsed, of {baseline}", f"CPU, of {baseline}", "target")]
     for case in cases:
         rows.append((
             case["label"],
@@ -69,7 +69,9 @@ def frame_rows(cases):
             time_text(case["cpu_ns"]["median"]),
             f"{case['copied']['median'] / 1e6:.1f} MB",
             f"{case['faults']['median']:.3g}",
+            f"{case['ratio']['median']:.3g}x" if "ratio" in case else "",
             ratio_text(case),
+            verdict(case),
         ))
     return rows
 
@@ -142,9 +144,12 @@ def text(results):
     lines += layout("8 MiB from a heap: taken, mapped, every page written, given back",
                     case_rows(results["heaps"]["cases"]))
     lines += layout("1080p NV12 frames between two processes, every byte written and read",
-                    frame_rows([c for c in frames if not c["name"].endswith("handoff")]))
+                    frame_rows([c for c in frames if not c["name"].endswith("handoff")],
+                               "the first"))
     lines += layout("The same, handing over alone",
-                    frame_rows([c for c in frames if c["name"].endswith("handoff")]))
+                    frame_rows([c for c in frames if c["name"].endswith("handoff")], "the queue"))
+    lines += layout("4K RGBA frames between two processes, every byte written and read",
+                    frame_rows(results["frames-4k"]["cases"], "the first"))
     lines += layout(f"Memory of one buffer beyond its payload ({results['memory']['buffers']} of "
                     f"{results['memory']['payload'] // 1024} KiB, held by two processes)",
                     memory_rows(results["memory"]))

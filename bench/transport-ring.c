@@ -2,12 +2,15 @@
 /*
  * Through a ring of frames in shared memory. With two copies, as programs have it whose frames
  * must live in memory of their own; and in place, which is the least that any transport can cost,
- * and knows neither who holds a frame nor who died.
+ * and knows neither who holds a frame nor who died. The limit is the same without handing over:
+ * both work on the same memory and nobody waits for anybody.
  */
 #include "transport.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -16,11 +19,13 @@
 struct ring {
 	sem_t empty;
 	sem_t filled;
+	_Atomic(uint64_t) written __attribute__((aligned(64)));
+	_Atomic(uint64_t) read __attribute__((aligned(64)));
 };
 
 #define SLOT ((FRAME_SIZE + 4095) / 4096 * 4096)
 
-static struct ring *rings[2], *ring;
+static struct ring *rings[3], *ring;
 static void *frame;
 static unsigned int at;
 
@@ -115,6 +120,59 @@ static const void *take(void)
 static void release(void)
 {
 }
+
+static void prepare_limit(void)
+{
+	rings[2] = ring_make();
+}
+
+static void join_limit(int source)
+{
+	ring = rings[2];
+}
+
+static void spin(const _Atomic(uint64_t) *counter, uint64_t until)
+{
+	while (atomic_load_explicit(counter, memory_order_acquire) < until)
+		sched_yield();
+}
+
+static uint64_t frames;
+
+static void *begin_limit(void)
+{
+	if (frames >= FRAME_BUFFERS)
+		spin(&ring->read, frames - FRAME_BUFFERS + 1);
+	return slot();
+}
+
+static void commit_limit(void)
+{
+	atomic_store_explicit(&ring->written, ++frames, memory_order_release);
+	at = (at + 1) % FRAME_BUFFERS;
+}
+
+static const void *take_limit(void)
+{
+	spin(&ring->written, frames + 1);
+	return slot();
+}
+
+static void release_limit(void)
+{
+	atomic_store_explicit(&ring->read, ++frames, memory_order_release);
+	at = (at + 1) % FRAME_BUFFERS;
+}
+
+const struct transport transport_limit = {
+	.name = "limit",
+	.prepare = prepare_limit,
+	.join = join_limit,
+	.begin = begin_limit,
+	.commit = commit_limit,
+	.take = take_limit,
+	.release = release_limit,
+};
 
 const struct transport transport_ring = {
 	.name = "ring",

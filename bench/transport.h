@@ -9,8 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** FRAME_SIZE - 1080p NV12 */
+/** FRAME_SIZE - 1080p NV12, or 4K RGBA where FRAMES_4K is defined */
+#ifdef FRAMES_4K
+#define FRAME_SIZE ((size_t)3840 * 2160 * 4)
+#else
 #define FRAME_SIZE ((size_t)3110400)
+#endif
 /** FRAME_BUFFERS - frames on their way at most, where a transport has buffers */
 #define FRAME_BUFFERS 4
 
@@ -43,6 +47,7 @@ extern uint64_t transport_copied;
 extern const struct transport transport_pipe;
 extern const struct transport transport_ring;
 extern const struct transport transport_in_place;
+extern const struct transport transport_limit;
 extern const struct transport transport_queue;
 
 /* A frame's worth of this process's own memory, its pages there. */
