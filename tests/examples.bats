@@ -13,7 +13,7 @@
 	[ "$lines" -ge 6 ]
 	sed -n '/^```c$/,/^```$/p' "$DOCS/sync.md" | grep -o 'dmabuf_sync_[a-z_]*(' | sort -u |
 		while read -r call; do
-			grep -qF "$call" "$DOCS/../include/dmabuf/dmabuf-sync.h"
+			cat "$DOCS"/../include/dmabuf/dmabuf-sync*.h | grep -qF "$call"
 		done
 }
 
