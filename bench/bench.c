@@ -75,6 +75,19 @@ void bench_pin(unsigned int n)
 	bench_check(sched_setaffinity(0, sizeof(one), &one) == 0, "sched_setaffinity");
 }
 
+void bench_confine(unsigned int count)
+{
+	cpu_set_t allowed, some;
+	int cpu;
+
+	bench_check(sched_getaffinity(0, sizeof(allowed), &allowed) == 0, "sched_getaffinity");
+	CPU_ZERO(&some);
+	for (cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&some) < (int)count; cpu++)
+		if (CPU_ISSET(cpu, &allowed))
+			CPU_SET(cpu, &some);
+	bench_check(sched_setaffinity(0, sizeof(some), &some) == 0, "sched_setaffinity");
+}
+
 void bench_read(int fd, void *bytes, size_t length)
 {
 	size_t done = 0;

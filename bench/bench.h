@@ -94,6 +94,8 @@ void bench_end(struct bench_sample *sample);
 
 /* The n-th processor that this program may use, from 0 and around again. */
 void bench_pin(unsigned int n);
+/* The first @count of them. */
+void bench_confine(unsigned int count);
 
 /* Statistics of @count numbers as a JSON object: median, p10, p90, min, max, samples. */
 struct json_object *bench_statistics(const double *samples, size_t count);
