@@ -102,6 +102,63 @@ def syscall_rows(counts):
     return rows
 
 
+# Figures of contention with a target: how to read them, and whether more or less is better.
+CONTENTION = (("kops", lambda v: f"{v:.0f}k/s", "or more"), ("share", lambda v: f"{v:.2g}", "or more"),
+              ("worst_ns", time_text, "or less"))
+
+
+def contention_verdict(case):
+    missed = []
+    for key, show, better in CONTENTION:
+        limit = case["targets"].get(key)
+        value = case[key]["median"]
+        if limit and (value < limit if better == "or more" else value > limit):
+            missed.append(show(limit))
+    if not case["targets"]:
+        return ""
+    wanted = ", ".join(show(case["targets"][key]) for key, show, _ in CONTENTION
+                       if key in case["targets"])
+    return f"MISSED: {', '.join(missed)} (of {wanted})" if missed else f"met ({wanted})"
+
+
+def contention_rows(cases):
+    rows = [("", "holds/s", "p10 .. p90", "of 500k", "share", "worst wait", "its maximum", "p99.99",
+             "target: holds/s, share, worst wait")]
+    for case in cases:
+        kops = case["kops"]
+        rows.append((
+            case["label"],
+            f"{kops['median']:.0f}k",
+            f"{kops['p10']:.0f}k .. {kops['p90']:.0f}k",
+            f"{kops['median'] / 500:.2f}",
+            f"{case['share']['median']:.2f}",
+            time_text(case["worst_ns"]["median"]),
+            time_text(case["worst_ns"]["max"]),
+            time_text(case["p9999_ns"]["median"]),
+            contention_verdict(case),
+        ))
+    return rows
+
+
+def elapsed_rows(cases):
+    """Of what is one event in several processes: there is no CPU time of it."""
+    rows = [("", "elapsed", "p10 .. p90", "of the limit (p10 .. p90)", "target")]
+    for case in cases:
+        rows.append((
+            case["label"],
+            time_text(case["wall_ns"]["median"]),
+            spread(case["wall_ns"]),
+            ratio_text(case),
+            verdict(case),
+        ))
+    return rows
+
+
+def instruction_line(counts):
+    return ["  Instructions of one operation: " +
+            ", ".join(f"{name} {number:.0f}" for name, number in counts.items()) + "."]
+
+
 def layout(title, rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["", title]
@@ -153,6 +210,16 @@ def text(results):
     lines += layout(f"Memory of one buffer beyond its payload ({results['memory']['buffers']} of "
                     f"{results['memory']['payload'] // 1024} KiB, held by two processes)",
                     memory_rows(results["memory"]))
+    lines += layout("Locks that nobody else wants: lock + unlock", case_rows(results["locks"]["cases"]))
+    if results.get("instructions"):
+        lines += [""] + instruction_line(results["instructions"])
+    lines += layout("Contention: 2 us held, 2 us away, two processors, runs of 200 ms",
+                    contention_rows(results["contention"]["cases"]))
+    lines += layout("Handing over: from unlocking in one process to having it in another",
+                    elapsed_rows(results["handoff"]["cases"]))
+    lines += layout("Fences", elapsed_rows(results["fences"]["cases"]))
+    lines += layout("Death: from the kill of a holder that runs to",
+                    elapsed_rows(results["death"]["cases"]))
     if results["syscalls"]:
         lines += layout("System calls of one operation, or frame, in all processes",
                         syscall_rows(results["syscalls"]))
