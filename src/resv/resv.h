@@ -55,6 +55,7 @@ struct resv_hold {
 	bool told;     /* granted, and the content is torn */
 	/* from here on for the slow path */
 	uint64_t token_until;
+	uint8_t no_yield;	  /* how often a yield is not worth it, see token.c */
 	bool holding;		  /* its group has others, which wait while it does */
 	struct resv_seen blocker; /* of our latest wait: short ones add up */
 	uint32_t lease_ms;

@@ -10,6 +10,8 @@
 #define SLICE_NS 200000u
 /* One that did not move for so long after its slice is taken over. */
 #define STALE_NS 500000u
+/* Whom a yield did not help does not yield so many times. */
+#define YIELD_PAUSE 64
 
 /* A token's word: who has it (entry + 1; 0: nobody), it is for who wakes next, a sequence. */
 #define TOKEN_OWNER 0xffu
@@ -111,6 +113,28 @@ static bool may_stay(struct resv_hold *h, unsigned int i, uint64_t now)
 	       (now < h->token_until || !(atomic_load(&h->state->line[i]) & LINE_SLEEPERS));
 }
 
+/*
+ * Who has the token was on this CPU, and perhaps needs no more than that to give the buffer back:
+ * much less than a sleep. If so we go on in its place. Where many contend, a yield takes away from
+ * those who sleep in turn, so it is tried again only where it helped, and now and then.
+ */
+static bool yield_first(struct resv_hold *h, unsigned int i)
+{
+	uint32_t word;
+
+	if (h->no_yield) {
+		h->no_yield--;
+		return false;
+	}
+	sched_yield();
+	word = atomic_load(&h->state->token[i]);
+	if (resv_word_mode(resv_load(&h->state->word)) == RESV_FREE && (word & TOKEN_OWNER) &&
+	    this_place() == i)
+		return take(h, i, word, clock_ns());
+	h->no_yield = YIELD_PAUSE;
+	return false;
+}
+
 void resv_token_take(struct resv_hold *h, uint64_t deadline)
 {
 	unsigned int i = this_place(), slept = SHM_RESV_TOKENS;
@@ -122,6 +146,8 @@ void resv_token_take(struct resv_hold *h, uint64_t deadline)
 	resv_token_pass(h);
 	/* What was handed to the line that we slept in may be for us. */
 	while (now < deadline && !h->holding && !take_free(h, i, now, slept == i)) {
+		if (yield_first(h, i))
+			return;
 		seen = atomic_load(&h->state->token[i]);
 		slept = sleep_in_line(h, i, now, deadline) ? i : SHM_RESV_TOKENS;
 		now = clock_ns();
