@@ -148,17 +148,17 @@ static const struct bench_case cases[] = {
 	FENCE("xshm-query", "xshmfence_query()", "load", 200000, 0, 0, peer_xshmfence_run_query),
 #endif
 	WAKE("futex-1", "wake 1 thread: FUTEX_WAKE", NULL, 1, 0, fence_kind_futex),
-	WAKE("wake-1", "wake 1: dma_fence_signal()", "futex-1", 1, 1.0, ours),
+	WAKE("wake-1", "wake 1: dma_fence_signal()", "futex-1", 1, 1.05, ours),
 #ifdef HAVE_XSHMFENCE
 	WAKE("xshm-1", "wake 1: xshmfence_trigger()", "futex-1", 1, 0, fence_kind_xshmfence),
 #endif
 	WAKE("futex-8", "wake 8 threads: FUTEX_WAKE", NULL, 8, 0, fence_kind_futex),
-	WAKE("wake-8", "wake 8: dma_fence_signal()", "futex-8", 8, 1.0, ours),
+	WAKE("wake-8", "wake 8: dma_fence_signal()", "futex-8", 8, 1.05, ours),
 #ifdef HAVE_XSHMFENCE
 	WAKE("xshm-8", "wake 8: xshmfence_trigger()", "futex-8", 8, 0, fence_kind_xshmfence),
 #endif
 	WAKE("futex-64", "wake 64 threads: FUTEX_WAKE", NULL, 64, 0, fence_kind_futex),
-	WAKE("wake-64", "wake 64: dma_fence_signal()", "futex-64", 64, 1.0, ours),
+	WAKE("wake-64", "wake 64: dma_fence_signal()", "futex-64", 64, 1.05, ours),
 #ifdef HAVE_XSHMFENCE
 	WAKE("xshm-64", "wake 64: xshmfence_trigger()", "futex-64", 64, 0, fence_kind_xshmfence),
 #endif
