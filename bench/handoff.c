@@ -237,10 +237,10 @@ static const struct bench_case cases[] = {
 		SAME_PROCESSOR),
 	HANDOFF("same-robust", "same processor: robust mutex", "yield", 200, 0, lock_kind_robust,
 		SAME_PROCESSOR),
-	HANDOFF("wake", "asleep: a futex", NULL, 100, 0, sleep_turn, ASLEEP),
-	HANDOFF("asleep-dmabuf", "asleep: dmabuf_sync", "wake", 100, 1.05, lock_kind_dmabuf,
+	HANDOFF("wake", "asleep: a futex", NULL, 50, 0, sleep_turn, ASLEEP),
+	HANDOFF("asleep-dmabuf", "asleep: dmabuf_sync", "wake", 50, 1.05, lock_kind_dmabuf,
 		ASLEEP),
-	HANDOFF("asleep-robust", "asleep: robust mutex", "wake", 100, 0, lock_kind_robust, ASLEEP),
+	HANDOFF("asleep-robust", "asleep: robust mutex", "wake", 50, 0, lock_kind_robust, ASLEEP),
 };
 /* clang-format on */
 
