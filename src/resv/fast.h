@@ -17,6 +17,7 @@ static inline __attribute__((always_inline)) void resv_arm(struct resv_hold *h, 
 	if (h->armed != armed) {
 		h->armed = armed;
 		h->kind = kind;
+		h->after = 0;
 		atomic_store_explicit(&h->shared->word, armed, memory_order_release);
 	}
 	/* Nobody else writes it. */
@@ -24,33 +25,28 @@ static inline __attribute__((always_inline)) void resv_arm(struct resv_hold *h, 
 			      memory_order_relaxed);
 }
 
+/* By what the word is. For when it was not as we left it. */
+bool resv_take_found(struct resv_hold *h);
+bool resv_put_found(struct resv_hold *h);
+
 /*
  * Take it with @kind (RESV_WRITE, RESV_DEVICE) if nothing is in the way. True: we have it. That the
- * word is as we left it is a good guess, and costs no load; if it is wrong, the first
- * compare-and-swap says what it is.
+ * word is as we left it is a good guess, and costs neither a load nor any arithmetic.
  */
 static inline __attribute__((always_inline)) bool resv_take_word(struct resv_hold *h, uint64_t kind)
 {
-	uint64_t word = h->word, next = resv_word_take(word, h->entry, kind & RESV_WRITE);
+	uint64_t word;
 
 	if (!h->shared)
 		return false;
 	resv_arm(h, kind);
-	if (!next) {
-		word = atomic_load_explicit(&h->state->word, memory_order_relaxed);
-		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
-	}
-	while (next) {
-		if (atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
-							    memory_order_acq_rel,
-							    memory_order_relaxed)) {
-			h->word = next;
-			h->taken = true;
-			return true;
-		}
-		next = resv_word_take(word, h->entry, kind & RESV_WRITE);
-	}
-	return false;
+	word = h->before;
+	if (!h->after ||
+	    !atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->after,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return resv_take_found(h);
+	h->taken = true;
+	return true;
 }
 
 /* The same, unless it was contended lately: then the run tokens have a say first. */
@@ -62,22 +58,15 @@ static inline __attribute__((always_inline)) bool resv_take(struct resv_hold *h,
 /* Give back what resv_take() took, if nobody froze the word since. True: done. */
 static inline __attribute__((always_inline)) bool resv_put(struct resv_hold *h)
 {
-	uint64_t word = h->word, next;
+	uint64_t word = h->after;
 
 	if (!h->taken)
 		return false;
-	do {
-		next = resv_word_put(word, h->entry);
-		if (atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
-							    memory_order_acq_rel,
-							    memory_order_relaxed)) {
-			h->word = next;
-			h->taken = false;
-			return true;
-		}
-	} while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
-		 resv_word_names(word, h->entry));
-	return false;
+	if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->before,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return resv_put_found(h);
+	h->taken = false;
+	return true;
 }
 
 #endif

@@ -146,6 +146,42 @@ static int ensure_entry(struct resv_hold *h)
 	return h->shared ? 0 : find_entry(h);
 }
 
+bool resv_take_found(struct resv_hold *h)
+{
+	uint64_t word = atomic_load_explicit(&h->state->word, memory_order_relaxed), next;
+
+	while ((next = resv_word_take(word, h->entry, h->kind & RESV_WRITE))) {
+		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+							     memory_order_acq_rel,
+							     memory_order_relaxed))
+			continue;
+		h->before = word;
+		h->after = next;
+		h->taken = true;
+		return true;
+	}
+	return false;
+}
+
+bool resv_put_found(struct resv_hold *h)
+{
+	uint64_t word = atomic_load_explicit(&h->state->word, memory_order_relaxed), next;
+
+	while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
+	       resv_word_names(word, h->entry)) {
+		next = resv_word_put(word, h->entry);
+		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+							     memory_order_acq_rel,
+							     memory_order_relaxed))
+			continue;
+		h->before = next;
+		h->after = resv_word_take(next, h->entry, h->kind & RESV_WRITE);
+		h->taken = false;
+		return true;
+	}
+	return false;
+}
+
 int resv_enqueue(struct resv_hold *h, uint64_t kind)
 {
 	int err = ensure_entry(h);

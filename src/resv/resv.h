@@ -46,7 +46,8 @@ struct resv_hold {
 	uint64_t kind;		       /* of the latest access: RESV_WRITE, RESV_DEVICE */
 	uint64_t plain;		       /* the entry's word without state and kind */
 	uint64_t armed;		       /* the entry's word as we left it */
-	uint64_t word;		       /* the state word as we left it */
+	uint64_t before;	       /* the state word as we left it when we gave it back, */
+	uint64_t after;		       /* and as we make it of that; 0: not known */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
 	uint8_t token; /* 1 + the run token that it may have, see token.h; 0: none */
