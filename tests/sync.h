@@ -33,6 +33,7 @@ struct order {
 	enum order_kind kind;
 	unsigned int type;
 	unsigned int buffer;
+	unsigned int unused; /* no padding that goes through a socket uninitialized */
 	long value;
 	size_t start, len; /* ORDER_ADD: the range; len 0: all */
 };
