@@ -779,3 +779,53 @@ TEST_TIMEOUT(E4_jobs_that_are_cancelled_at_any_moment_end_once, 120)
 	ASSERT_OK(dmabuf_sync_single_unlock(r.dmabuf));
 	rig_close(&r);
 }
+
+/* Jobs whose mapping goes while they wait, start, or run: each ends, and nothing is touched then.
+ */
+static void *map_and_unmap(void *data)
+{
+	enum { JOBS = 4 };
+	struct rig *r = data;
+	unsigned int round, i;
+
+	for (round = 0; round < (test_is_slow() ? 10 : 60); round++) {
+		struct dma_fence *jobs[JOBS];
+		struct rig own = *r;
+		int status;
+
+		own.dmabuf = dma_buf_alloc("own", SIZE, O_RDWR);
+		own.attach = dma_buf_attach(own.dmabuf, r->dev);
+		ASSERT(own.attach);
+		own.table = dma_buf_map_attachment(own.attach, DMA_FROM_DEVICE);
+		ASSERT(own.table);
+		for (i = 0; i < JOBS; i++)
+			jobs[i] = queue_block(&own, DMA_FROM_DEVICE, SIZE, 0, NULL);
+		if (round % 3)
+			wait_for(jobs[round % JOBS]);
+		dma_buf_detach(own.dmabuf, own.attach);
+		for (i = 0; i < JOBS; i++) {
+			status = status_of(jobs[i]);
+			if (status != 1 && status != -ECANCELED)
+				FAIL("job %u of round %u ended with %d", i, round, status);
+			dma_fence_put(jobs[i]);
+		}
+		ASSERT_OK(dmabuf_sync_single_lock(own.dmabuf, DMA_BUF_ACCESS_R, true));
+		ASSERT_OK(dmabuf_sync_single_unlock(own.dmabuf));
+		dma_buf_put(own.dmabuf);
+	}
+	return NULL;
+}
+
+TEST_TIMEOUT(E4_jobs_whose_mapping_goes_at_any_moment_end_once, 120)
+{
+	pthread_t threads[3];
+	struct rig r;
+	int i;
+
+	rig_with_file(&r, 3);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, map_and_unmap, &r), 0);
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	rig_close(&r);
+}

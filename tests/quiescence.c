@@ -102,6 +102,28 @@ static int by_own_ring(struct peer *peer, struct dma_buf *dmabuf)
 	in_flight(s, peer);
 }
 
+/* The same, queued: nobody in the program has to wait for it, and then nobody lives to. */
+static int by_queued_job(struct peer *peer, struct dma_buf *dmabuf)
+{
+	struct scene *s = peer->arg;
+	struct dma_buf_block_options o = { .size = sizeof(o), .method = s->way->method };
+	struct dma_buf_block_job job = { .struct_size = sizeof(job),
+					 .direction = DMA_FROM_DEVICE,
+					 .length = PIECES * s->piece };
+	struct dma_buf_device *dev = dma_buf_block_open(s->file, NULL, &o);
+	struct dma_buf_attachment *attach;
+	struct dma_buf_sg_table *table;
+	struct dma_fence *fence;
+
+	ASSERT(dev);
+	attach = dma_buf_attach(dmabuf, dev);
+	ASSERT(attach);
+	table = dma_buf_map_attachment(attach, DMA_FROM_DEVICE);
+	ASSERT(table);
+	ASSERT_OK(dma_buf_block_queue(attach, table, &job, &fence));
+	in_flight(s, peer);
+}
+
 struct reader {
 	struct scene *s;
 	int file;
@@ -226,7 +248,7 @@ TEST_TIMEOUT(D5_requests_of_a_ring_of_ones_own_land_before_the_buffer_is_granted
 	fuse_file_close(s.f);
 }
 
-TEST_TIMEOUT(D5_requests_to_a_disk_land_before_the_buffer_is_granted, 60)
+static void to_a_disk(int (*fn)(struct peer *, struct dma_buf *))
 {
 	struct dma_buf_block_options o = { .size = sizeof(o), .method = DMA_BUF_BLOCK_URING };
 	struct dma_buf_device *dev;
@@ -240,9 +262,19 @@ TEST_TIMEOUT(D5_requests_to_a_disk_land_before_the_buffer_is_granted, 60)
 	if (!dev)
 		SKIP("%s", dmabuf_last_error());
 	dma_buf_device_put(dev);
-	ASSERT_EQ(killed_before_the_answer(&s, by_device, true), PIECES * 4);
+	ASSERT_EQ(killed_before_the_answer(&s, fn, true), PIECES * 4);
 	close(s.file);
 	fuse_file_close(s.f);
+}
+
+TEST_TIMEOUT(D5_requests_to_a_disk_land_before_the_buffer_is_granted, 60)
+{
+	to_a_disk(by_device);
+}
+
+TEST_TIMEOUT(D5_queued_transfers_land_before_the_buffer_is_granted, 60)
+{
+	to_a_disk(by_queued_job);
 }
 
 /* Here threads wait inside of the kernel, io_uring's or the library's. */

@@ -32,6 +32,15 @@
  * - An access that somebody else does for you (a device) is of a DMA type. If its process dies it
  *   keeps the buffer until the transfer is known to have ended.
  *
+ * Locks see to the CPU's caches where a non-coherent device takes part (row D6): at each grant and
+ * release the library knows what was accessed last and by whom, and does what that transition
+ * needs, usually nothing. An access of a DMA type lends this process's non-coherent mappings to
+ * their devices until the unlock; in between, from the first such lock on, they belong to nobody
+ * (dma_buf_sync_sg_for_cpu() and _for_device() hand them over by hand). A process without
+ * attachments counts as a device that shares the caches. A lock calls no op of the exporter:
+ * whoever needs its begin_cpu_access calls dma_buf_begin_cpu_access() inside of the lock, and finds
+ * the caches done.
+ *
  * A sync object is used by one thread at a time; it may be handed from one to another while it is
  * not locked, and unlocked by another thread than locked it. In a forked child everything on the
  * parent's objects answers -ECHILD.
