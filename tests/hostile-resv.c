@@ -53,6 +53,7 @@ static void forge_hold(const struct forged *f, uint32_t e, uint64_t kind, uint32
 	atomic_store(&entry_of(f, e)->word,
 		     resv_with_ticket(resv_entry(RESV_GRANTED, kind, slot, 7), 100));
 	atomic_store(&state_of(f)->used, SHM_RESV_ENTRIES);
+	atomic_fetch_or(&state_of(f)->busy[e / 64], 1ull << (e % 64));
 	atomic_store(&state_of(f)->word, resv_word(RESV_SLOW, 100, RESV_NOBODY));
 }
 
@@ -119,6 +120,8 @@ static void scribble(const struct forged *f)
 		atomic_store(&entry->acquiring, (uint32_t)random_word() % 2);
 	}
 	atomic_store(&state->word, random_word() % 3 ? random_word() : random_word() & ~7ull);
+	atomic_store(&state->busy[0], random_word());
+	atomic_store(&state->busy[1], random_word());
 	atomic_store(&state->used, random_word() % 3 ? SHM_RESV_ENTRIES : (uint32_t)random_word());
 	atomic_store(&f->header->lease_max_ms, (uint32_t)random_word());
 	for (e = 0; e < sizeof(f->resv->labels) / 8; e++)

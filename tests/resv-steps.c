@@ -164,6 +164,7 @@ static void give_up(void)
 static void wait_in_queue(uint32_t e, uint64_t flags)
 {
 	atomic_store(state_word(), resv_word(RESV_SLOW, 5, RESV_NOBODY));
+	resv_mark(&rig.control, 0, e);
 	atomic_store(entry_word(e), resv_with_ticket(resv_entry(RESV_WAITING, flags, 3, 9), 5));
 }
 
@@ -338,6 +339,28 @@ TEST(D3_frozen_readers_all_keep_their_holds)
 		ASSERT_EQ(resv_state(atomic_load(entry_word(e))),
 			  bits >> e & 1 ? RESV_GRANTED : RESV_ARMED);
 	ASSERT_EQ(resv_word_mode(atomic_load(state_word())), RESV_SLOW);
+	rig_free();
+}
+
+/* What a sweep reads: those who may be in the queue, until they say that they are out of it. */
+TEST(D4_who_is_in_the_queue_is_marked_and_who_left_is_not)
+{
+	const struct shm_resv_state *state;
+	struct resv_sweep sweep;
+	struct resv_hold h;
+
+	rig_init();
+	state = resv_state_line(&rig.control, 0);
+	atomic_store(entry_word(NEAR), resv_entry(RESV_ARMED, RESV_WRITE, 3, 1));
+	atomic_store(state_word(), resv_word(RESV_EXCLUSIVE, 5, NEAR) | RESV_QUEUED);
+	ASSERT_EQ(atomic_load(&state->busy[NEAR / 64]) >> (NEAR % 64) & 1, 0);
+	resv_settle(&rig.control, 0);
+	ASSERT_EQ(atomic_load(&state->busy[NEAR / 64]) >> (NEAR % 64) & 1, 1);
+	resv_advance(&rig.control, 0, &sweep);
+	ASSERT_EQ(resv_state(sweep.seen[NEAR]), RESV_GRANTED);
+	h = granted_hold();
+	ASSERT_OK(resv_unlock(&h));
+	ASSERT_EQ(atomic_load(&state->busy[FAR / 64]) >> (FAR % 64) & 1, 0);
 	rig_free();
 }
 

@@ -314,6 +314,8 @@ static bool leave_lost(struct resv_hold *h, uint64_t entry)
 	start_from(h, left);
 	if (torn)
 		h->shared = NULL;
+	else
+		resv_unmark(h->control, h->lock, h->entry);
 	return true;
 }
 
@@ -324,6 +326,7 @@ static bool leave(struct resv_hold *h, uint64_t entry)
 	if (!resv_change(&h->shared->word, entry, idle))
 		return false;
 	resv_wake(h->control, h->entry, entry);
+	resv_unmark(h->control, h->lock, h->entry);
 	start_from(h, idle);
 	return true;
 }

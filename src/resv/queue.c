@@ -5,6 +5,7 @@
  * no sense is left alone or skipped, and no loop trusts a peer to stop.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "clock.h"
 #include "error.h"
@@ -66,6 +67,7 @@ static bool settle_entry(const struct control *c, const _Atomic(uint64_t) *state
 	if (resv_word_mode(word) != RESV_SLOW)
 		atomic_store_explicit(&resv_entry_line(c, e)->stamp, clock_ns(),
 				      memory_order_relaxed);
+	resv_mark(c, entry & RESV_LOCK, e);
 	resv_change(place, entry, resv_settled(word, entry));
 	return true;
 }
@@ -121,6 +123,24 @@ static void grant(const struct control *c, uint32_t e, uint64_t seen, bool torn)
 		shm_futex_wake_all(resv_futex(shared));
 }
 
+/* Private copies of the entries that may matter, after the word was read; the others say nothing.
+ */
+static void read_entries(const struct control *c, uint64_t lock, struct resv_sweep *s)
+{
+	const struct shm_resv_state *state = resv_state_line(c, lock);
+	uint64_t left;
+	uint32_t i, e;
+
+	s->count = resv_used(c);
+	memset(s->seen, 0, s->count * sizeof(s->seen[0]));
+	for (i = 0; i < SHM_RESV_BUSY; i++)
+		for (left = atomic_load(&state->busy[i]); left; left &= left - 1) {
+			e = i * 64 + (uint32_t)__builtin_ctzll(left);
+			if (e < s->count)
+				s->seen[e] = resv_load(&resv_entry_line(c, e)->word);
+		}
+}
+
 void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *s)
 {
 	struct resv_queue *q = &s->queue;
@@ -131,9 +151,7 @@ void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *s)
 	*q = (struct resv_queue){ .used = false };
 	if (resv_word_mode(s->word) != RESV_SLOW)
 		return;
-	s->count = resv_used(c);
-	for (e = 0; e < s->count; e++)
-		s->seen[e] = resv_load(&resv_entry_line(c, e)->word);
+	read_entries(c, lock, s);
 	resv_queue_read(q, s->seen, s->count, lock);
 	generation = resv_word_generation(s->word);
 	for (e = 0; e < s->count; e++)

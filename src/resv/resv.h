@@ -91,6 +91,7 @@ struct resv_waiter {
 	uint32_t looks;
 	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */
 	bool intr;     /* handlers are to be heard of, with SA_RESTART too */
+	uint64_t known[SHM_RESV_BUSY]; /* which of these say something */
 	struct resv_seen seen[SHM_RESV_ENTRIES];
 };
 
@@ -153,6 +154,23 @@ uint32_t resv_used(const struct control *c);
 uint32_t resv_writers(const struct control *c);
 
 /* queue.c */
+
+/*
+ * Entry @e may be in the queue of @lock's word, or torn. Said before the entry's word says so;
+ * taken back by its owner alone, after the word says that it is out. Too many cost a look each.
+ */
+static inline void resv_mark(const struct control *c, uint64_t lock, uint32_t e)
+{
+	_Atomic(uint64_t) *busy = &resv_state_line(c, lock)->busy[e / 64];
+
+	if (!(atomic_load(busy) >> (e % 64) & 1))
+		atomic_fetch_or(busy, 1ull << (e % 64));
+}
+
+static inline void resv_unmark(const struct control *c, uint64_t lock, uint32_t e)
+{
+	atomic_fetch_and(&resv_state_line(c, lock)->busy[e / 64], ~(1ull << (e % 64)));
+}
 
 /* Too many turns for honest peers: the words are being scribbled over. */
 #define RESV_TURNS 200000u

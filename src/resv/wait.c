@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Looking, leases, deaths, and sleeping in between. */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "clock.h"
@@ -25,7 +26,8 @@
 
 void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadline)
 {
-	memset(w, 0, sizeof(*w));
+	/* What was seen of entries is begun with each of them: most are never looked at. */
+	memset(w, 0, offsetof(struct resv_waiter, seen));
 	w->hold = h;
 	w->deadline = deadline;
 	w->began = clock_ns();
@@ -110,11 +112,15 @@ bool resv_clear(const struct buffer *b, struct resv_seen *known, uint32_t e, uin
 static bool clear(struct resv_waiter *w, uint32_t e, uint64_t seen, uint64_t now, bool deep)
 {
 	struct resv_seen *known = &w->seen[e], *before = &w->hold->blocker;
+	uint64_t bit = 1ull << (e % 64);
 	const struct buffer *b = w->hold->buffer;
 	bool cleared;
 
 	if (resv_state(seen) != RESV_WAITING && resv_slot(seen) != b->client.slot)
 		w->slot = resv_slot(seen);
+	if (!(w->known[e / 64] & bit))
+		*known = (struct resv_seen){ .word = 0 };
+	w->known[e / 64] |= bit;
 	/* What an earlier wait saw of this very hold counts too. */
 	if (known->word != (seen & ~RESV_ASLEEP) && before->word == (seen & ~RESV_ASLEEP))
 		*known = *before;
@@ -184,6 +190,8 @@ int resv_look(struct resv_waiter *w)
 	int ret;
 
 	for (turns = 0; turns < LOOK_TURNS; turns++) {
+		/* Whatever a peer made of it: others shall see that we wait. */
+		resv_mark(h->control, h->lock, h->entry);
 		resv_advance(h->control, h->lock, &sweep);
 		switch (resv_state(resv_load(&h->shared->word))) {
 		case RESV_GRANTED:

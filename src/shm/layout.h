@@ -108,6 +108,7 @@ struct shm_counters {
  */
 #define SHM_RESV_LINES 128
 #define SHM_RESV_TOKENS 4
+#define SHM_RESV_BUSY 2
 #define SHM_RESV_STATES 2 /* access to the memory, the object's lock */
 #define SHM_RESV_ENTRIES (SHM_RESV_LINES - SHM_RESV_STATES)
 
@@ -120,7 +121,8 @@ struct shm_resv_state {
 	/* Who of those that contend takes part, see resv/token.h. */
 	_Atomic(uint32_t) token[SHM_RESV_TOKENS];
 	_Atomic(uint32_t) line[SHM_RESV_TOKENS];
-	uint32_t pad[4];
+	/* A bit for each entry that may be in this word's queue, or torn: what a sweep reads. */
+	_Atomic(uint64_t) busy[SHM_RESV_BUSY];
 };
 
 /* One access. Only the word counts; the rest describes, and is complete before the word says so. */
