@@ -2,7 +2,6 @@
 /* One access: its entry, taking it, giving it back. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "error.h"
@@ -10,7 +9,8 @@
 #include "resv/token.h"
 #include "text.h"
 
-static void write_label(struct control *c, uint32_t e, const char *label, uint32_t note)
+static void write_label(struct control *c, uint32_t slot, uint32_t e, const char *label,
+			uint32_t note)
 {
 	struct shm_resv_label *to = &c->resv->labels[e];
 	uint64_t words[SHM_RESV_LABEL_LEN / 8];
@@ -20,7 +20,8 @@ static void write_label(struct control *c, uint32_t e, const char *label, uint32
 	text_copy((char *)words, sizeof(words), label);
 	for (i = 0; i < SHM_RESV_LABEL_LEN / 8; i++)
 		atomic_store_explicit(&to->text[i], words[i], memory_order_relaxed);
-	atomic_store_explicit(&to->pid, (uint32_t)getpid(), memory_order_relaxed);
+	atomic_store_explicit(&to->pid, atomic_load(&c->header->clients[slot].pid),
+			      memory_order_relaxed);
 	atomic_store_explicit(&to->note, note, memory_order_relaxed);
 }
 
@@ -61,7 +62,7 @@ static int find_entry(struct resv_hold *h)
 		h->shared = entry;
 		h->entry = e;
 		start_from(h, idle);
-		write_label(c, e, h->label, h->note);
+		write_label(c, h->buffer->client.slot, e, h->label, h->note);
 		atomic_store(&entry->lease_ms, h->lease_ms);
 		atomic_store(&entry->waits_for, 0);
 		atomic_store(&entry->context, h->context);
@@ -122,7 +123,7 @@ void resv_relabel(struct resv_hold *h, const char *label, uint32_t note)
 	h->note = note;
 	text_copy(h->label, sizeof(h->label), label);
 	if (h->shared)
-		write_label(h->control, h->entry, h->label, note);
+		write_label(h->control, h->buffer->client.slot, h->entry, h->label, note);
 }
 
 void resv_set_lease(struct resv_hold *h, uint32_t lease_ms)
