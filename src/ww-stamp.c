@@ -5,8 +5,8 @@
  * unfair one, no more.
  */
 #include <stdatomic.h>
-#include <sys/random.h>
-#include <unistd.h>
+#include <string.h>
+#include <sys/auxv.h>
 
 #include "clock.h"
 #include "process.h"
@@ -15,19 +15,31 @@
 #define PROCESS_BITS 16
 #define PROCESS_MASK ((1u << PROCESS_BITS) - 1)
 
-/* This process's 16 bits, not all 0; beside them the cookie that they were drawn for. */
+/* No system call here: this is on the way to a lock that nobody else wants. */
+static uint64_t draw(uint64_t cookie)
+{
+	const unsigned char *random = (const unsigned char *)getauxval(AT_RANDOM);
+	uint64_t word = 0, bits;
+
+	if (random)
+		memcpy(&word, random, sizeof(word));
+	/* The kernel's bytes are the same in a forked child, what the clock says is not. */
+	word = (word ^ clock_ns() ^ cookie) * 0x9e3779b97f4a7c15ull;
+	bits = word >> (64 - PROCESS_BITS);
+	return bits ? bits : 1;
+}
+
+/* This process's bits, not all 0; beside them the cookie that they were drawn for. */
 static uint64_t process_bits(void)
 {
 	static _Atomic(uint64_t) drawn;
-	uint64_t cookie = process_cookie(), known = atomic_load(&drawn);
-	uint16_t bits;
+	_Atomic(uint64_t) *page = atomic_load_explicit(&process_cookie_page, memory_order_acquire);
+	uint64_t cookie = page ? atomic_load_explicit(page, memory_order_relaxed) : 0;
+	uint64_t known = atomic_load(&drawn), bits;
 
 	if (known && known >> PROCESS_BITS == cookie)
 		return known & PROCESS_MASK;
-	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
-		bits = (uint16_t)getpid();
-	if (!bits)
-		bits = 1;
+	bits = draw(cookie);
 	if (atomic_compare_exchange_strong(&drawn, &known, cookie << PROCESS_BITS | bits))
 		return bits;
 	return known & PROCESS_MASK;
