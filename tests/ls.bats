@@ -89,7 +89,7 @@ PYTHON
 start_cast()
 {
 	mkfifo order said
-	"$CAST" "cast $$" <order >said &
+	"$LS_CAST" "cast $$" <order >said &
 	exec 8>order 9<said
 	read -r exporter reader locker <&9
 }

@@ -265,6 +265,7 @@ TEST(E2_callbacks_for_other_processes_are_called_without_anybody_waiting)
 	ASSERT_EQ(cb.calls, 0);
 	/* Nobody else keeps it. */
 	dma_fence_put(fence);
+	ASSERT_EQ(cb.calls, 0);
 	ASSERT_OK(remote_call(&p.remote, ORDER_SYNC_UNLOCK, 0, 0));
 	ASSERT(eventually(was_called, &cb, 20000));
 	pair_end(&p);

@@ -275,12 +275,12 @@ TEST(E1_wound_wait_the_younger_is_told_at_its_next_wait)
 	cast_end(&c);
 }
 
-TEST(E1_a_context_that_holds_something_does_not_wait_behind_a_plain_lock)
+static void beside_plain(struct dmabuf_ww_class *kind)
 {
 	struct cast c;
 
 	cast_begin(&c);
-	dmabuf_ww_acquire_init(&c.ctx, dma_resv_ww_class());
+	dmabuf_ww_acquire_init(&c.ctx, kind);
 	ASSERT_OK(remote_call(&c.remote, ORDER_LOCK_PLAIN, 0, 0));
 	ASSERT_OK(dma_resv_lock(resv(&c, 1), &c.ctx));
 	ASSERT_ERR(dma_resv_lock(resv(&c, 0), &c.ctx), EDEADLK);
@@ -298,6 +298,12 @@ TEST(E1_a_context_that_holds_something_does_not_wait_behind_a_plain_lock)
 	ASSERT_OK(dmabuf_ww_acquire_fini(&c.ctx));
 	remote_end(&c.remote);
 	cast_end(&c);
+}
+
+TEST(E1_a_context_that_holds_something_does_not_wait_behind_a_plain_lock)
+{
+	beside_plain(dma_resv_ww_class());
+	beside_plain(&wound_wait);
 }
 
 static void on_signal(int number)
