@@ -316,6 +316,7 @@ TEST(D5_nobody_is_granted_while_a_dead_holders_memory_is_in_use)
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
 	struct peer peer;
 
+	forks_beside_threads();
 	peer_start(&peer, dmabuf, die_while_the_memory_lives, NULL);
 	peer_wait(&peer);
 	kill(peer.pid, SIGKILL);
@@ -370,6 +371,7 @@ TEST_TIMEOUT(D5_nobody_is_granted_before_a_killed_process_has_stopped_writing, 1
 	size_t i;
 	int round;
 
+	forks_beside_threads();
 	ASSERT(at);
 	for (round = 0; round < (test_is_slow() ? 2 : 8); round++) {
 		peer_start(&peer, dmabuf, copy_into_the_buffer, NULL);
@@ -409,6 +411,7 @@ TEST(D5_exit_ends_a_hold)
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
 	struct peer peer;
 
+	forks_beside_threads();
 	peer_start(&peer, dmabuf, exit_while_holding, NULL);
 	peer_wait(&peer);
 	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
@@ -434,6 +437,7 @@ TEST(D5_exec_ends_a_hold)
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
 	struct peer peer;
 
+	forks_beside_threads();
 	peer_start(&peer, dmabuf, exec_while_holding, NULL);
 	peer_wait(&peer);
 	ASSERT_ERR(dmabuf_sync_lock(mine), EOWNERDEAD);
@@ -507,6 +511,7 @@ TEST(D5_a_forked_child_has_no_part_in_its_parents_hold)
 	struct gate end;
 	int status;
 
+	forks_beside_threads();
 	gate_init(&end);
 	peer_start(&peer, dmabuf, fork_while_holding, &end);
 	peer_wait(&peer); /* the child is done */
@@ -563,6 +568,7 @@ TEST_TIMEOUT(D5_killed_at_any_point, 120)
 	unsigned int wait;
 	long before;
 
+	forks_beside_threads();
 	ASSERT_OK(dmabuf_sync_get(mine, dmabuf[1], DMA_BUF_ACCESS_W));
 	at[0] = dma_buf_vmap(dmabuf[0]);
 	at[1] = dma_buf_vmap(dmabuf[1]);

@@ -450,6 +450,7 @@ TEST(D2_a_read_only_share_is_locked_for_reading_only)
 	struct dmabuf_sync *sync = sync_of("writer", dmabuf, DMA_BUF_ACCESS_W);
 	struct peer peer;
 
+	forks_beside_threads();
 	ASSERT_OK(dmabuf_sync_lock(sync));
 	peer_start(&peer, dmabuf, lock_read_only_share, NULL);
 	peer_wait(&peer);

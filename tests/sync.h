@@ -8,6 +8,7 @@
 #define DMABUF_TEST_SYNC_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 
 #include "peer.h"
@@ -130,9 +131,8 @@ static void remote_nothing(int signal)
 {
 }
 
-static int remote_main(void *arg)
+static int remote_main(struct remote *r)
 {
-	struct remote *r = arg;
 	struct remote_side side = { .count = 0 };
 	struct sigaction action = { .sa_handler = remote_nothing, .sa_flags = SA_RESTART };
 	struct order order;
@@ -161,6 +161,17 @@ static int remote_main(void *arg)
 		dma_buf_put(side.dmabuf[--side.count]);
 	close(r->peer.socket);
 	return 0;
+}
+
+/* A program of its own: the library may have threads by then, beside which a fork is no fresh
+ * start. */
+TEST_HELPER(remote)
+{
+	struct remote r = { .peer = { .socket = atoi(argv[1]) } };
+
+	snprintf(r.name, sizeof(r.name), "%s", argv[2]);
+	ASSERT_OK(fcntl(r.peer.socket, F_SETFD, FD_CLOEXEC));
+	return remote_main(&r);
 }
 
 /* Give an order; its answer is for remote_answer(). */
@@ -217,11 +228,13 @@ __attribute__((unused)) static void remote_add(struct remote *r, struct dma_buf 
 __attribute__((unused)) static void remote_start(struct remote *r, const char *name)
 {
 	int sockets[2];
+	char number[16];
 
 	socket_pair(SOCK_SEQPACKET, sockets);
 	snprintf(r->name, sizeof(r->name), "%s", name);
-	r->peer.socket = sockets[1];
-	r->peer.pid = spawn(remote_main, r);
+	snprintf(number, sizeof(number), "%d", sockets[1]);
+	ASSERT_OK(fcntl(sockets[1], F_SETFD, 0));
+	r->peer.pid = spawn_helper("remote", number, name, NULL);
 	close(sockets[1]);
 	r->peer.socket = sockets[0];
 }
@@ -308,6 +321,16 @@ __attribute__((unused)) static struct dma_buf *buffer_new(const char *name)
 	if (!dmabuf)
 		FAIL("a buffer: %s", dmabuf_last_error());
 	return dmabuf;
+}
+
+/* For tests that fork when the library may have a thread: ThreadSanitizer ends such children. */
+__attribute__((unused)) static void forks_beside_threads(void)
+{
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+	SKIP("ThreadSanitizer allows no threads in children of processes with threads");
+#endif
+#endif
 }
 
 /* Two buffers in the order in which groups take them. */
