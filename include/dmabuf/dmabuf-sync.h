@@ -168,7 +168,9 @@ void dmabuf_sync_put_all(struct dmabuf_sync *sync);
  * Return: 0; -EOWNERDEAD: *locked*, and at least one buffer's content is torn, see
  * dmabuf_sync_get_torn(); -EFAULT (NULL); -EINVAL (empty, or locked already); -EBUSY (it waits, see
  * dmabuf_sync_lock_async()); -ETIMEDOUT, with words that say who has what since when, and what they
- * wait for; -EDEADLK (this thread would wait for itself); -ECHILD; -EIO (spoilt); what cache
+ * wait for; -EDEADLK (this thread would wait for itself); -ECHILD; -EIO (spoilt); -ENOSPC
+ * (holds that were lost while they wrote left their places behind as torn, and there is no other:
+ * nobody answered for the content DMA_BUF_MAX_ACCESSES times); what cache
  * operations answer. Row D1.
  */
 int dmabuf_sync_lock(struct dmabuf_sync *sync);
