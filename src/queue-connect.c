@@ -39,6 +39,17 @@ static int check_counts(struct dmabuf_queue_consumer_options *o)
 	return 0;
 }
 
+/* While there is no connection an event loop must come back and try again. */
+static void set_timer(const struct dmabuf_queue_consumer *c)
+{
+	const struct timespec often = { .tv_nsec = CONSUMER_DIAL_NS }, never = { 0 };
+	struct itimerspec when = { .it_value = c->fd < 0 ? often : never,
+				   .it_interval = c->fd < 0 ? often : never };
+
+	if (c->timer >= 0)
+		(void)timerfd_settime(c->timer, 0, &when, NULL);
+}
+
 static struct dmabuf_queue_consumer *
 consumer_new(const struct dmabuf_queue_consumer_options *options)
 {
@@ -117,6 +128,7 @@ void consumer_disconnect(struct dmabuf_queue_consumer *c)
 	c->fd = -1;
 	c->welcome = false;
 	c->receive_ms = -1;
+	set_timer(c);
 	drop_buffers(c);
 }
 
@@ -180,6 +192,7 @@ static int begin(struct dmabuf_queue_consumer *c, int fd)
 	c->fd = fd;
 	c->receive_ms = -1;
 	c->connection++;
+	set_timer(c);
 	return 0;
 }
 
@@ -388,26 +401,31 @@ DMABUF_PUBLIC void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)
 	consumer_free(consumer);
 }
 
+int consumer_watch(const struct dmabuf_queue_consumer *c, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	if (fd < 0 || c->epoll < 0)
+		return 0;
+	return epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 static int make_epoll(struct dmabuf_queue_consumer *c)
 {
-	struct itimerspec often = { .it_value.tv_nsec = 20 * 1000000,
-				    .it_interval.tv_nsec = 20 * 1000000 };
-	struct epoll_event event = { .events = EPOLLIN };
+	int err;
 
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (c->epoll < 0)
 		return -errno;
-	if (c->fd >= 0 && epoll_ctl(c->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
+	if (c->options.reconnect_ms && c->timer < 0)
+		c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (c->options.reconnect_ms && c->timer < 0)
 		return -errno;
-	if (c->relay && epoll_ctl(c->epoll, EPOLL_CTL_ADD, c->relay->epoll, &event) < 0)
-		return -errno;
-	if (!c->options.reconnect_ms)
-		return 0;
-	/* While there is no connection somebody must try again. */
-	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (c->timer < 0 || timerfd_settime(c->timer, 0, &often, NULL) < 0)
-		return -errno;
-	return 0;
+	set_timer(c);
+	err = consumer_watch(c, c->timer);
+	if (err == 0)
+		err = consumer_watch(c, c->fd);
+	return err == 0 && c->relay ? consumer_watch(c, c->relay->epoll) : err;
 }
 
 DMABUF_PUBLIC int dmabuf_queue_consumer_fd(struct dmabuf_queue_consumer *consumer)

@@ -30,7 +30,7 @@ static int send_rest(struct dmabuf_queue *q, uint64_t deadline)
 		if (p->state == QUEUE_PEER_LIVE && p->broken)
 			(void)queue_peer_receive(q, p, INT32_MAX);
 	}
-	while ((p = who_lacks(q))) {
+	while (who_lacks(q)) {
 		left = clock_left(deadline);
 		if (queue_work(q, left) == -EINTR)
 			return dmabuf_fail(EINTR, "ending the stream was interrupted");

@@ -94,9 +94,8 @@ static void release_held(struct dmabuf_queue *q, struct queue_peer *p, enum dmab
 {
 	bool writes = p->flags & DMABUF_QUEUE_WRITES;
 
-	if (how == DMABUF_QUEUE_CUT_OFF)
-		retire(q, p, p->sent);
-	else if (how == DMABUF_QUEUE_DIED && p->flags & DMABUF_QUEUE_DMA_WRITES)
+	if (how == DMABUF_QUEUE_CUT_OFF ||
+	    (how == DMABUF_QUEUE_DIED && p->flags & DMABUF_QUEUE_DMA_WRITES))
 		retire(q, p, p->sent);
 	else
 		unuse(q, p, how == DMABUF_QUEUE_DIED && writes ? p->sent & ~adopted(p) : p->sent);

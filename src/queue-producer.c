@@ -110,6 +110,11 @@ dmabuf_queue_create_relay(struct dmabuf_queue_consumer *consumer,
 		return NULL;
 	q->relay = true;
 	q->upstream = consumer;
+	if (consumer_watch(consumer, q->epoll) < 0) {
+		q->upstream = NULL;
+		dmabuf_queue_destroy(q);
+		return dmabuf_fail_ptr(ENOMEM, "a relay cannot be watched");
+	}
 	consumer->relay = q;
 	consumer->was_relayed = true;
 	return q;

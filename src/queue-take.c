@@ -210,7 +210,7 @@ static int handle(struct dmabuf_queue_consumer *c, struct queue_packet *p,
 
 static void set_receive_timeout(struct dmabuf_queue_consumer *c, int ms)
 {
-	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+	struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 
 	if (ms == c->receive_ms)
 		return;

@@ -240,6 +240,8 @@ struct dmabuf_queue_consumer {
 /* A producer that is not there, or has no time, is tried again so often. */
 #define CONSUMER_DIAL_NS (10 * QUEUE_MS)
 /* Until @deadline of clock_ms(): 0; -ETIMEDOUT, -EINTR; others with words: it is of no use. */
+/* Wake who polls the consumer's descriptor for @fd too. 0 or a negative errno, no words. */
+int consumer_watch(const struct dmabuf_queue_consumer *c, int fd);
 int consumer_reconnect(struct dmabuf_queue_consumer *c, uint64_t deadline);
 void consumer_disconnect(struct dmabuf_queue_consumer *c);
 int consumer_welcome(struct dmabuf_queue_consumer *c, const struct queue_packet *p);

@@ -24,7 +24,8 @@
 struct order {
 	/*
 	 * c(onnect), t(ake), T(ake without waiting), r(elease the first that is held), the same
-	 * with a f(ence), s(ignal the fences), w(rite and do not end), p(oll), l(eave), (e)x(it)
+	 * with a f(ence), s(ignal the fences), w(rite and do not end), p(oll), E(vent loop until a
+	 * frame comes), l(eave), (e)x(it)
 	 */
 	char what;
 	int arg;
@@ -112,6 +113,17 @@ static void remote_poll(struct remote_state *s, struct answer *a)
 	a->result = poll(&p, 1, 0);
 }
 
+/* As an event loop takes a frame: only when the descriptor says so. */
+static void remote_loop(struct remote_state *s, struct answer *a)
+{
+	struct pollfd p = { .fd = dmabuf_queue_consumer_fd(s->consumer), .events = POLLIN };
+
+	do {
+		ASSERT_EQ(poll(&p, 1, STEP_MS), 1);
+		remote_take(s, a, 0);
+	} while (a->result == -ETIMEDOUT);
+}
+
 static void remote_connect(const struct remote *r, struct remote_state *s, struct answer *a)
 {
 	s->consumer = r->fd >= 0 ? dmabuf_queue_join(r->fd, &r->options, STEP_MS)
@@ -165,6 +177,9 @@ static void remote_step(const struct remote *r, struct remote_state *s, const st
 		break;
 	case 'p':
 		remote_poll(s, a);
+		break;
+	case 'E':
+		remote_loop(s, a);
 		break;
 	case 'w':
 		remote_write(s);

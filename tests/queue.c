@@ -353,6 +353,31 @@ TEST(E6_a_producer_started_again_is_found_again)
 	dmabuf_queue_destroy(q);
 }
 
+TEST(E6_an_event_loop_finds_a_producer_that_was_started_again)
+{
+	struct remote r = block();
+	struct dmabuf_queue *q;
+	struct answer a;
+
+	r.options.reconnect_ms = STEP_MS;
+	remote_start(&r, queue_path(), -1);
+	q = queue_make(NULL);
+	remote_enter(&r, q);
+	ASSERT_EQ(remote_do(&r, 'p').result, 0);
+	remote_order(&r, 'E');
+	dmabuf_queue_destroy(q);
+	q = queue_make(NULL);
+	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
+	ASSERT_OK(queue_produce(q, 2, 0));
+	a = remote_answer(&r);
+	ASSERT_EQ(a.result, 1);
+	ASSERT_EQ(a.content, 2);
+	/* Connected again, it sleeps until something comes. */
+	ASSERT_EQ(remote_do(&r, 'p').result, 0);
+	remote_end(&r);
+	dmabuf_queue_destroy(q);
+}
+
 TEST(E6_a_lost_producer_is_an_error_for_who_does_not_connect_again)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
