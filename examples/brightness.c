@@ -25,7 +25,8 @@ static int look(const struct dmabuf_frame *frame)
 {
 	const unsigned char *bytes = dma_buf_vmap(frame->dmabuf);
 
-	if (!bytes || !frame->plane_count || dmabuf_queue_wait_fence(frame, 60000) < 0 ||
+	if (!bytes || !frame->plane_count || !frame->width || !frame->height ||
+	    dmabuf_queue_wait_fence(frame, 60000) < 0 ||
 	    dma_buf_begin_cpu_access(frame->dmabuf, 0, frame->used, DMA_FROM_DEVICE) < 0)
 		return -1;
 	printf("%" PRIu64 " %" PRIu64 "\n", frame->sequence, sum(frame, bytes));

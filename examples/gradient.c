@@ -11,34 +11,33 @@
 
 #include <dmabuf.h>
 
-#define WIDTH 320
-#define HEIGHT 200
+#define WIDTH 320u
+#define SIZE ((size_t)WIDTH * 200)
 
 static int draw(struct dmabuf_frame *frame, int number)
 {
 	unsigned char *bytes = dma_buf_vmap(frame->dmabuf);
 	struct timespec now;
 
-	if (!bytes || dma_buf_begin_cpu_access(frame->dmabuf, 0, WIDTH * HEIGHT, DMA_TO_DEVICE) < 0)
+	if (!bytes || dma_buf_begin_cpu_access(frame->dmabuf, 0, SIZE, DMA_TO_DEVICE) < 0)
 		return -1;
-	memset(bytes, number, WIDTH * HEIGHT);
+	memset(bytes, number, SIZE);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	frame->fourcc = 0x20203852; /* R8: one byte of grey for each pixel */
 	frame->width = WIDTH;
-	frame->height = HEIGHT;
+	frame->height = SIZE / WIDTH;
 	frame->plane_count = 1;
 	frame->planes[0].stride = WIDTH;
-	frame->used = WIDTH * HEIGHT;
+	frame->used = SIZE;
 	frame->sequence = (uint64_t)number;
 	frame->timestamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	dma_buf_vunmap(frame->dmabuf, bytes);
-	return dma_buf_end_cpu_access(frame->dmabuf, 0, WIDTH * HEIGHT, DMA_TO_DEVICE);
+	return dma_buf_end_cpu_access(frame->dmabuf, 0, SIZE, DMA_TO_DEVICE);
 }
 
 int main(void)
 {
-	struct dmabuf_queue_options options = { .size = sizeof(options),
-						.buffer_size = WIDTH * HEIGHT };
+	struct dmabuf_queue_options options = { .size = sizeof(options), .buffer_size = SIZE };
 	struct dmabuf_queue *out = dmabuf_queue_open_output(NULL, &options, 10000);
 	struct dmabuf_frame frame;
 	int err = out ? 0 : -1;

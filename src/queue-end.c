@@ -98,11 +98,10 @@ DMABUF_PUBLIC void dmabuf_queue_destroy(struct dmabuf_queue *queue)
 	     b++) {
 		if (b->acquire_fence >= 0 && b->owns_fence)
 			close(b->acquire_fence);
-		if (!queue->relay)
-			dma_buf_put(b->dmabuf);
-		else if (queue->upstream && b->state == QUEUE_BUFFER_FILLED)
-			/* Nobody knows what its consumers still do with it. */
+		/* Nobody knows what a relay's consumers still do with it. */
+		if (queue->upstream && b->state == QUEUE_BUFFER_FILLED)
 			consumer_release(queue->upstream, &b->upstream, true);
+		dma_buf_put(b->dmabuf);
 	}
 	if (queue->upstream)
 		queue->upstream->relay = NULL;

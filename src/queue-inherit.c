@@ -222,11 +222,10 @@ static struct dmabuf_queue_consumer *open_input(const struct dmabuf_queue_consum
 	int left = clock_left(deadline);
 	struct dmabuf_queue_consumer *c;
 
-	/* Somebody else may start the producer whenever he likes. */
+	/* Somebody else may start the producer whenever he likes: how long that may take is not
+	 * ours. */
 	if (e->in < 0)
-		return dmabuf_queue_connect(
-			e->hello.path, o,
-			left > (int)e->hello.connect_ms ? left : (int)e->hello.connect_ms);
+		return dmabuf_queue_connect(e->hello.path, o, (int)e->hello.connect_ms);
 	c = dmabuf_queue_join(e->in, o, left);
 	if (c)
 		e->in = -1;

@@ -165,7 +165,7 @@ static int welcome(struct dmabuf_queue *q, struct queue_peer *p)
 	struct queue_welcome m = {
 		.head = queue_head(QUEUE_WELCOME),
 		.granted = p->info.granted,
-		.pool = q->relay ? q->upstream->batch * 4 : queue_pool_target(q),
+		.pool = q->upstream ? q->upstream->batch * 4 : queue_pool_target(q),
 		.epoch = q->epoch,
 	};
 

@@ -139,6 +139,13 @@ static void give_back_upstream(struct dmabuf_queue *q, struct queue_buffer *b)
 	if (q->upstream)
 		consumer_release(q->upstream, &b->upstream, b->retired);
 	b->retired = false;
+	queue_pool_unrelay(b);
+}
+
+void queue_pool_unrelay(struct queue_buffer *b)
+{
+	dma_buf_put(b->dmabuf);
+	b->dmabuf = NULL;
 	b->state = QUEUE_BUFFER_EMPTY;
 }
 
@@ -195,6 +202,8 @@ int queue_pool_relay(struct dmabuf_queue *q, const struct dmabuf_frame *frame, u
 	if (index < 0)
 		return index;
 	b = &q->buffers[index];
+	/* Its consumer may leave before the relay's do. */
+	get_dma_buf(frame->dmabuf);
 	b->dmabuf = frame->dmabuf;
 	b->upstream = *frame;
 	b->upstream.release_fence = -1;

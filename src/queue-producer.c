@@ -280,7 +280,7 @@ DMABUF_PUBLIC int dmabuf_queue_put(struct dmabuf_queue *queue, const struct dmab
 	b = &queue->buffers[index];
 	err = check_frame(frame, b->dmabuf->size);
 	if (err < 0 && queue->relay)
-		b->state = QUEUE_BUFFER_EMPTY;
+		queue_pool_unrelay(b);
 	if (err < 0)
 		return err;
 	b->owns_fence = true;

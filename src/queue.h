@@ -138,6 +138,7 @@ void queue_pool_unuse(struct dmabuf_queue *q, unsigned int n, uint32_t index);
 void queue_pool_empty(struct dmabuf_queue *q, uint32_t index);
 void queue_pool_drop(struct dmabuf_queue *q, uint32_t index);
 /* A relay's place for the memory of @frame. -EAGAIN if there is none. */
+void queue_pool_unrelay(struct queue_buffer *b);
 int queue_pool_relay(struct dmabuf_queue *q, const struct dmabuf_frame *frame, uint64_t serial);
 
 /* queue-peer.c */

@@ -204,6 +204,13 @@ TEST(E6_a_socket_closed_by_half_is_cut_off)
 	dmabuf_queue_destroy(q);
 }
 
+static bool gone(void *arg)
+{
+	struct queue_words m;
+
+	return recv(*(int *)arg, &m, sizeof(m), MSG_DONTWAIT) == 0;
+}
+
 TEST(E6_a_flood_of_silent_connections_keeps_nobody_out)
 {
 	struct dmabuf_queue *q = watched_queue();
@@ -221,6 +228,8 @@ TEST(E6_a_flood_of_silent_connections_keeps_nobody_out)
 		ASSERT_OK(dmabuf_queue_dispatch(q));
 	}
 	ASSERT(open_fds() - before <= 200 + 16);
+	/* The oldest has made room for the newest. */
+	ASSERT(gone(&silent[0]));
 	remote_join(&r, q, queue_path());
 	ASSERT_OK(queue_produce(q, 7, 0));
 	ASSERT_EQ(remote_do(&r, 't').content, 7);
@@ -229,13 +238,6 @@ TEST(E6_a_flood_of_silent_connections_keeps_nobody_out)
 	remote_end(&r);
 	ASSERT_OK(dmabuf_queue_dispatch(q));
 	dmabuf_queue_destroy(q);
-}
-
-static bool gone(void *arg)
-{
-	struct queue_words m;
-
-	return recv(*(int *)arg, &m, sizeof(m), MSG_DONTWAIT) == 0;
 }
 
 TEST(E6_who_connects_and_says_nothing_is_dropped_after_a_while)

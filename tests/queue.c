@@ -62,6 +62,30 @@ TEST(E6_all_consumers_get_the_same_memory)
 	dmabuf_queue_destroy(q);
 }
 
+TEST(E6_a_buffer_is_filled_again_when_the_last_has_given_it_back)
+{
+	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 3 };
+	struct dmabuf_queue *q = queue_make(&o);
+	struct remote quick = block(), slow = block();
+
+	quick.options.min_buffers = quick.options.preferred_buffers = 1;
+	slow.options = quick.options;
+	remote_join(&quick, q, queue_path());
+	remote_join(&slow, q, queue_path());
+	for (uint64_t i = 0; i < 3; i++) {
+		ASSERT_OK(queue_produce(q, i, 0));
+		ASSERT_EQ(remote_do(&quick, 't').content, i);
+		ASSERT_EQ(remote_do(&quick, 'r').result, 0);
+	}
+	ASSERT_EQ(remote_do(&slow, 't').content, 0);
+	ASSERT_ERR(queue_produce(q, 3, 0), ETIMEDOUT);
+	ASSERT_EQ(remote_do(&slow, 'r').result, 0);
+	ASSERT_OK(queue_produce(q, 3, 0));
+	remote_end(&quick);
+	remote_end(&slow);
+	dmabuf_queue_destroy(q);
+}
+
 TEST(E6_a_frame_carries_its_format)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
@@ -353,6 +377,24 @@ TEST(E6_a_producer_started_again_is_found_again)
 	dmabuf_queue_destroy(q);
 }
 
+/* The kernel says "reset" first where the other side had not read everything. */
+TEST(E6_what_a_producer_sent_before_its_end_arrives)
+{
+	struct dmabuf_queue *q = queue_make(NULL);
+	struct remote r = block();
+
+	remote_join(&r, q, queue_path());
+	ASSERT_OK(queue_produce(q, 1, 0));
+	ASSERT_EQ(remote_do(&r, 't').content, 1);
+	ASSERT_OK(queue_produce(q, 2, 0));
+	/* The producer never looks at this. */
+	ASSERT_EQ(remote_do(&r, 'r').result, 0);
+	dmabuf_queue_destroy(q);
+	ASSERT_EQ(remote_do(&r, 't').content, 2);
+	ASSERT_EQ(remote_do(&r, 't').result, -EPIPE);
+	remote_end(&r);
+}
+
 TEST(E6_an_event_loop_finds_a_producer_that_was_started_again)
 {
 	struct remote r = block();
@@ -364,8 +406,10 @@ TEST(E6_an_event_loop_finds_a_producer_that_was_started_again)
 	q = queue_make(NULL);
 	remote_enter(&r, q);
 	ASSERT_EQ(remote_do(&r, 'p').result, 0);
-	remote_order(&r, 'E');
 	dmabuf_queue_destroy(q);
+	/* It notices, and finds nobody. */
+	ASSERT_EQ(remote_do(&r, 'T').result, -ETIMEDOUT);
+	remote_order(&r, 'E');
 	q = queue_make(NULL);
 	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
 	ASSERT_OK(queue_produce(q, 2, 0));
@@ -576,6 +620,49 @@ TEST(E6_a_relay_hands_the_same_buffers_on)
 {
 	relay_through(2);
 	relay_through(8);
+}
+
+static void *let_in(void *arg)
+{
+	struct dmabuf_queue *q = arg;
+
+	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
+	return NULL;
+}
+
+TEST(E6_a_relay_outlives_its_consumer)
+{
+	struct dmabuf_queue_consumer_options o = { .size = sizeof(o),
+						   .policy = DMABUF_QUEUE_BLOCK };
+	struct dmabuf_queue *q = queue_make(NULL), *relay;
+	struct remote r = block();
+	struct dmabuf_queue_consumer *c;
+	struct dmabuf_frame frame;
+	pthread_t thread;
+	int sockets[2];
+
+	socket_pair(SOCK_SEQPACKET, sockets);
+	remote_start(&r, NULL, sockets[1]);
+	close(sockets[1]);
+	ASSERT_EQ(pthread_create(&thread, NULL, let_in, q), 0);
+	c = dmabuf_queue_connect(queue_path(), &o, STEP_MS);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	relay = dmabuf_queue_create_relay(c, NULL);
+	ASSERT_OK(dmabuf_queue_add(relay, sockets[0]));
+	remote_enter(&r, relay);
+	ASSERT_OK(queue_produce(q, 4, 0));
+	ASSERT_OK(queue_produce(q, 5, 0));
+	ASSERT_EQ(dmabuf_queue_take(c, &frame, STEP_MS), 1);
+	ASSERT_OK(dmabuf_queue_put(relay, &frame));
+	dmabuf_queue_leave(c);
+	dmabuf_queue_destroy(q);
+	ASSERT_EQ(remote_do(&r, 't').content, 4);
+	ASSERT_ERR(dmabuf_queue_put(relay, &frame), EINVAL);
+	ASSERT_OK(dmabuf_queue_finish(relay, STEP_MS));
+	ASSERT_EQ(remote_do(&r, 'r').result, 0);
+	ASSERT_EQ(remote_do(&r, 't').result, 0);
+	remote_end(&r);
+	dmabuf_queue_destroy(relay);
 }
 
 static bool readable(void *arg)
