@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -89,7 +90,6 @@ static void consumer_free(struct dmabuf_queue_consumer *c)
 		close(c->timer);
 	if (c->epoll >= 0)
 		close(c->epoll);
-	free(c->path);
 	free(c);
 }
 
@@ -335,9 +335,7 @@ dmabuf_queue_connect(const char *path, const struct dmabuf_queue_consumer_option
 	err = queue_address(path, &c->address, &c->address_length);
 	if (err < 0)
 		return give_up(c, err);
-	c->path = strdup(path);
-	if (!c->path)
-		return give_up(c, dmabuf_fail(ENOMEM, "no memory for a path"));
+	snprintf(c->path, sizeof(c->path), "%s", path);
 	err = connect_until(c, clock_ms() + (uint64_t)timeout_ms);
 	return err < 0 ? give_up(c, err) : c;
 }
@@ -374,7 +372,7 @@ dmabuf_queue_join(int socket, const struct dmabuf_queue_consumer_options *option
 /* The last element takes the end of the stream; who came by himself may go when he likes. */
 static bool left_well(const struct dmabuf_queue_consumer *c)
 {
-	return c->ended || (c->path && !c->failed);
+	return c->ended || (c->path[0] && !c->failed);
 }
 
 DMABUF_PUBLIC void dmabuf_queue_leave(struct dmabuf_queue_consumer *consumer)

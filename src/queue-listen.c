@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -272,7 +271,8 @@ static int clear_path(const char *path, const struct sockaddr_un *address, sockl
 	return dmabuf_fail(EADDRINUSE, "at %s process %d listens already", path, (int)peer.pid);
 }
 
-static int bind_path(const char *path, int *result)
+/* A socket that listens at @path, or a negative errno with words. */
+static int bind_path(const char *path)
 {
 	struct sockaddr_un address;
 	socklen_t length;
@@ -286,10 +286,8 @@ static int bind_path(const char *path, int *result)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return dmabuf_fail(errno, "no socket: %s", strerror(errno));
-	if (bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, BACKLOG) == 0) {
-		*result = fd;
-		return 0;
-	}
+	if (bind(fd, (struct sockaddr *)&address, length) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
 	err = dmabuf_fail(errno, "cannot listen at %s: %s", path, strerror(errno));
 	close(fd);
 	return err;
@@ -308,22 +306,17 @@ static void remember_path(struct dmabuf_queue *q)
 
 DMABUF_PUBLIC int dmabuf_queue_listen(struct dmabuf_queue *queue, const char *path)
 {
-	char *copy;
 	int fd, err;
 
 	if (!queue || !path)
 		return dmabuf_fail(EINVAL, "a queue and a path are needed");
 	if (queue->listener >= 0 || queue->finishing)
 		return dmabuf_fail(EBUSY, "the queue listens already, or has ended");
-	copy = strdup(path);
-	if (!copy)
-		return dmabuf_fail(ENOMEM, "no memory for a path");
-	err = bind_path(path, &fd);
-	if (err < 0) {
-		free(copy);
-		return err;
-	}
-	queue->path = copy;
+	fd = bind_path(path);
+	if (fd < 0)
+		return fd;
+	/* It was short enough to be bound. */
+	snprintf(queue->path, sizeof(queue->path), "%s", path);
 	remember_path(queue);
 	err = listen_on(queue, fd);
 	if (err < 0) {
@@ -344,11 +337,11 @@ void queue_unlisten(struct dmabuf_queue *q)
 		queue_hang_up(q->listener);
 	}
 	q->listener = -1;
-	if (q->path && q->path_inode && lstat(q->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	if (q->path_inode && lstat(q->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	    st.st_dev == q->path_device && st.st_ino == q->path_inode)
 		(void)unlink(q->path);
-	free(q->path);
-	q->path = NULL;
+	q->path[0] = '\0';
+	q->path_inode = 0;
 }
 
 DMABUF_PUBLIC int dmabuf_queue_add(struct dmabuf_queue *queue, int socket)

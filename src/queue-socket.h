@@ -46,6 +46,8 @@ struct ucred queue_peer_of(int fd);
  */
 int queue_socket_check(int fd, bool *listens);
 
+/* Room for a path with its NUL. */
+#define QUEUE_PATH_LEN sizeof(((struct sockaddr_un *)0)->sun_path)
 /* A path, or "@name", as an address. 0, -EINVAL or -ENAMETOOLONG with words. */
 int queue_address(const char *path, struct sockaddr_un *address, socklen_t *length);
 /* Connect at once or not at all: a descriptor or a negative errno, no words. */

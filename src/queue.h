@@ -91,7 +91,7 @@ struct dmabuf_queue {
 	int timer; /* -1 until somebody asked for the queue's descriptor */
 	uint64_t timer_at;
 	int listener;
-	char *path; /* to be removed in the end */
+	char path[QUEUE_PATH_LEN]; /* to be removed in the end; "": none */
 	uint64_t path_device;
 	uint64_t path_inode;
 	uint64_t epoch;
@@ -206,7 +206,7 @@ struct consumer_buffer {
 struct dmabuf_queue_consumer {
 	struct dmabuf_queue_consumer_options options;
 	char label[DMABUF_QUEUE_LABEL_LEN];
-	char *path; /* NULL: joined on a socket */
+	char path[QUEUE_PATH_LEN]; /* "": joined on a socket */
 	struct sockaddr_un address;
 	socklen_t address_length;
 	int fd; /* -1: not connected */
