@@ -252,19 +252,22 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 		return ret;
 	/* Contended lately: is it still our turn? */
 	if (h->token && deadline)
-		resv_token_take(h, deadline);
+		ret = resv_token_take(h, deadline);
 	if (resv_take_word(h, kind))
 		return 0;
 	if (!deadline)
 		return lock_now(h);
-	ret = resv_check_order(h);
-	if (ret)
-		return ret;
-	if (!h->token && !h->holding) {
-		resv_token_take(h, deadline);
+	if (!ret || !intr)
+		ret = resv_check_order(h);
+	if (!ret && !h->token && !h->holding) {
+		ret = resv_token_take(h, deadline);
 		if (resv_take_word(h, kind))
 			return 0;
 	}
+	if (ret == -EINTR && intr)
+		return dmabuf_fail(EINTR, "the wait for a buffer was interrupted");
+	if (ret && ret != -EINTR)
+		return ret;
 	return wait_in_queue(h, deadline, intr);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "resv/token.h"
 
+#include <errno.h>
 #include <sched.h>
 
 #include "clock.h"
@@ -12,6 +13,9 @@
 #define STALE_NS 500000u
 /* Whom a yield did not help does not yield so many times. */
 #define YIELD_PAUSE 64
+
+/* Then one goes on without: whatever peers make of these words, they hold nobody up for longer. */
+#define PATIENCE_NS 50000000u
 
 /* A token's word: who has it (entry + 1; 0: nobody), it is for who wakes next, a sequence. */
 #define TOKEN_OWNER 0xffu
@@ -80,8 +84,8 @@ static bool take_free(struct resv_hold *h, unsigned int i, uint64_t now, bool wo
 	       take(h, i, word, now);
 }
 
-/* Sleep in the line. True: woken, so that a token may be for us. */
-static bool sleep_in_line(struct resv_hold *h, unsigned int i, uint64_t now, uint64_t deadline)
+/* Sleep in the line. 0: woken, so that a token may be for us; -EINTR, or another error. */
+static int sleep_in_line(struct resv_hold *h, unsigned int i, uint64_t now, uint64_t deadline)
 {
 	_Atomic(uint32_t) *line = &h->state->line[i];
 	uint32_t word = atomic_load(line), mine;
@@ -90,7 +94,7 @@ static bool sleep_in_line(struct resv_hold *h, unsigned int i, uint64_t now, uin
 
 	do {
 		if ((word & LINE_SLEEPERS) == LINE_SLEEPERS)
-			return false;
+			return -EAGAIN;
 		mine = word + LINE_STEP + 1;
 	} while (!atomic_compare_exchange_weak(line, &word, mine));
 	/* So long as it takes if those before us use their slices up. */
@@ -98,12 +102,12 @@ static bool sleep_in_line(struct resv_hold *h, unsigned int i, uint64_t now, uin
 	if (until > deadline)
 		until = deadline;
 	/* Others join meanwhile, which is no reason to go on. */
-	while ((ret = shm_futex_wait(line, mine, until)) == -EAGAIN)
+	while ((ret = shm_futex_wait(line, mine, until)) == -EAGAIN && clock_ns() < until)
 		mine = atomic_load(line);
 	word = atomic_load(line);
 	while ((word & LINE_SLEEPERS) && !atomic_compare_exchange_weak(line, &word, word - 1))
 		;
-	return ret == 0;
+	return ret;
 }
 
 /* Still ours, on this CPU, and either our time is not over or nobody waits for it. */
@@ -135,24 +139,29 @@ static bool yield_first(struct resv_hold *h, unsigned int i)
 	return false;
 }
 
-void resv_token_take(struct resv_hold *h, uint64_t deadline)
+int resv_token_take(struct resv_hold *h, uint64_t deadline)
 {
 	unsigned int i = this_place(), slept = SHM_RESV_TOKENS;
-	uint64_t now = clock_ns();
+	uint64_t now = clock_ns(), until = now + PATIENCE_NS;
 	uint32_t seen;
+	int ret = 0;
 
 	if (may_stay(h, i, now))
-		return;
+		return 0;
 	resv_token_pass(h);
+	if (until > deadline)
+		until = deadline;
 	/* What was handed to the line that we slept in may be for us. */
-	while (now < deadline && !h->holding && !take_free(h, i, now, slept == i)) {
+	while (now < until && ret != -EINTR && !h->holding && !take_free(h, i, now, slept == i)) {
 		if (yield_first(h, i))
-			return;
+			return 0;
 		seen = atomic_load(&h->state->token[i]);
-		slept = sleep_in_line(h, i, now, deadline) ? i : SHM_RESV_TOKENS;
+		ret = sleep_in_line(h, i, now, until);
+		slept = ret ? SHM_RESV_TOKENS : i;
 		now = clock_ns();
-		if (slept != i && atomic_load(&h->state->token[i]) == seen && take(h, i, seen, now))
-			return;
+		if (ret && atomic_load(&h->state->token[i]) == seen && take(h, i, seen, now))
+			break;
 		i = this_place();
 	}
+	return ret == -EINTR ? ret : 0;
 }

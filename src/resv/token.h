@@ -18,8 +18,11 @@
 
 #include "resv/resv.h"
 
-/* Before joining the queue: get a token, or wait for one until @deadline, or not for long. */
-void resv_token_take(struct resv_hold *h, uint64_t deadline);
+/*
+ * Before joining the queue: get a token, or wait for one until @deadline, or not for long. 0, or
+ * -EINTR: a signal handler ran meanwhile.
+ */
+int resv_token_take(struct resv_hold *h, uint64_t deadline);
 
 /* Before a long sleep in the queue, and in the end: let the next one on. */
 void resv_token_pass(struct resv_hold *h);
