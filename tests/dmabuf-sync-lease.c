@@ -382,6 +382,26 @@ TEST(D5_short_waits_add_up_to_a_lease)
 	dma_buf_put(dmabuf);
 }
 
+static bool tried_until_told(void *sync)
+{
+	return dmabuf_sync_trylock(sync) == -EOWNERDEAD;
+}
+
+TEST(D5_one_who_only_tries_gets_what_a_stopped_holder_lost)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
+	struct remote r;
+
+	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, SHORT_LEASE);
+	ASSERT_ERR(dmabuf_sync_trylock(mine), EBUSY);
+	ASSERT(eventually(tried_until_told, mine, 20000));
+	ASSERT_EQ(peer_info(dmabuf).counters.leases_lost, 1);
+	remote_kill(&r);
+	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
 /* Who comes when the group is granted its first member looks at it before it says what it is. */
 TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_that, 60)
 {

@@ -9,6 +9,9 @@
 #include "resv/token.h"
 #include "text.h"
 
+/* How long tries find a buffer held, before they take the trouble to see since when. */
+#define TRIES_NS 100000000u
+
 static void write_label(struct control *c, uint32_t slot, uint32_t e, const char *label,
 			uint32_t note)
 {
@@ -219,9 +222,22 @@ static int try_queue(struct resv_hold *h)
 	return resv_withdraw(h) ? resv_granted(h) : -EBUSY;
 }
 
+/*
+ * On the fast path nobody sees since when a buffer is held. One who only ever tries finds the same
+ * word for a while, and then has the entries say it, so that a lease can be over for him too.
+ */
+static bool tried_for_long(struct resv_hold *h)
+{
+	uint64_t word = resv_load(&h->state->word), now = clock_ns();
+
+	if (h->tried.word != word)
+		h->tried = (struct resv_seen){ .word = word, .since = now };
+	return now - h->tried.since >= TRIES_NS;
+}
+
 static int lock_now(struct resv_hold *h)
 {
-	int ret = worth_a_try(h) ? try_queue(h) : -EBUSY;
+	int ret = worth_a_try(h) || tried_for_long(h) ? try_queue(h) : -EBUSY;
 
 	/* Perhaps nobody ever waits: those who died with it are found here too. */
 	if (ret == -EBUSY && resv_clear_dead(h)) {

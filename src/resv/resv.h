@@ -59,6 +59,7 @@ struct resv_hold {
 	uint8_t no_yield;	  /* how often a yield is not worth it, see token.c */
 	bool holding;		  /* its group has others, which wait while it does */
 	struct resv_seen blocker; /* of our latest wait: short ones add up */
+	struct resv_seen tried;	  /* the state word that our latest tries found */
 	uint32_t lease_ms;
 	uint64_t start, length; /* what it is about, for whoever is told of torn content */
 	uint64_t lock;		/* RESV_LOCK for the object's lock, else 0 */
