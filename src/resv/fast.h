@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) bool resv_take_word(struct resv_hol
 	    !atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->after,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return resv_take_found(h);
-	h->taken = true;
+	atomic_store_explicit(&h->taken, true, memory_order_relaxed);
 	return true;
 }
 
@@ -60,12 +60,12 @@ static inline __attribute__((always_inline)) bool resv_put(struct resv_hold *h)
 {
 	uint64_t word = h->after;
 
-	if (!h->taken)
+	if (!atomic_load_explicit(&h->taken, memory_order_relaxed))
 		return false;
 	if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->before,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return resv_put_found(h);
-	h->taken = false;
+	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
 	return true;
 }
 

@@ -43,8 +43,8 @@ static void start_from(struct resv_hold *h, uint64_t idle)
 {
 	h->plain = idle & ~7ull;
 	h->armed = idle;
-	h->taken = false;
-	h->queued = false;
+	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
+	atomic_store_explicit(&h->queued, false, memory_order_relaxed);
 }
 
 static int find_entry(struct resv_hold *h)
@@ -161,7 +161,7 @@ bool resv_take_found(struct resv_hold *h)
 			continue;
 		h->before = word;
 		h->after = next;
-		h->taken = true;
+		atomic_store_explicit(&h->taken, true, memory_order_relaxed);
 		return true;
 	}
 	return false;
@@ -180,7 +180,7 @@ bool resv_put_found(struct resv_hold *h)
 			continue;
 		h->before = next;
 		h->after = resv_word_take(next, h->entry, h->kind & RESV_WRITE);
-		h->taken = false;
+		atomic_store_explicit(&h->taken, false, memory_order_relaxed);
 		return true;
 	}
 	return false;
@@ -355,8 +355,8 @@ static bool leave(struct resv_hold *h, uint64_t entry)
 static int forsake(struct resv_hold *h)
 {
 	h->shared = NULL;
-	h->taken = false;
-	h->queued = false;
+	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
+	atomic_store_explicit(&h->queued, false, memory_order_relaxed);
 	h->told = false;
 	return dmabuf_fail(EIO,
 			   "the buffer is spoilt: somebody wrote over entry %u of its "

@@ -181,7 +181,7 @@ int resv_join(struct resv_hold *h)
 				 resv_word(RESV_SLOW, resv_word_generation(word) + 1, h->entry) |
 					 RESV_QUEUED))
 			continue;
-		h->queued = true;
+		atomic_store_explicit(&h->queued, true, memory_order_relaxed);
 		resv_settle(h->control, h->lock);
 		return 0;
 	}

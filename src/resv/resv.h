@@ -50,10 +50,10 @@ struct resv_hold {
 	uint64_t after;		       /* and as we make it of that; 0: not known */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
-	uint8_t token; /* 1 + the run token that it may have, see token.h; 0: none */
-	bool taken;    /* by the fast path: the word named us when we left it */
-	bool queued;   /* in the queue: waiting, granted or lost, the entry's word says */
-	bool told;     /* granted, and the content is torn */
+	uint8_t token;	      /* 1 + the run token that it may have, see token.h; 0: none */
+	_Atomic(bool) taken;  /* by the fast path: the word named us when we left it */
+	_Atomic(bool) queued; /* in the queue: waiting, granted or lost, the entry's word says */
+	bool told;	      /* granted, and the content is torn */
 	/* from here on for the slow path */
 	uint64_t token_until;
 	uint8_t no_yield;	  /* how often a yield is not worth it, see token.c */
@@ -244,7 +244,8 @@ int resv_unlock_torn(struct resv_hold *h);
 /* Does it hold or wait, or did, and has not noticed that it lost it? */
 static inline bool resv_busy(const struct resv_hold *h)
 {
-	return h->taken || h->queued;
+	return atomic_load_explicit(&h->taken, memory_order_relaxed) ||
+	       atomic_load_explicit(&h->queued, memory_order_relaxed);
 }
 
 /* Do we (still) have it? */

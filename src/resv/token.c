@@ -159,7 +159,8 @@ int resv_token_take(struct resv_hold *h, uint64_t deadline)
 		ret = sleep_in_line(h, i, now, until);
 		slept = ret ? SHM_RESV_TOKENS : i;
 		now = clock_ns();
-		if (ret && atomic_load(&h->state->token[i]) == seen && take(h, i, seen, now))
+		if (ret == -ETIMEDOUT && atomic_load(&h->state->token[i]) == seen &&
+		    take(h, i, seen, now))
 			break;
 		i = this_place();
 	}
