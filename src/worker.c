@@ -235,13 +235,15 @@ static int make_fds(void)
 	return errno;
 }
 
+/* With the lock held, so without words: the log's lock is held across fork(), and its user may
+ * call. */
 static int start(void)
 {
 	uint64_t cookie = process_cookie();
 	int err;
 
 	if (!cookie)
-		return dmabuf_fail(ENOMEM, "no memory to tell this process from its children");
+		return -ENOMEM;
 	if (worker.cookie)
 		return 0;
 	worker.timer_fd = -1;
@@ -257,12 +259,18 @@ static int start(void)
 	if (worker.timer_fd >= 0)
 		close(worker.timer_fd);
 	worker.cookie = 0;
-	return dmabuf_fail(err,
-			   "the library's thread, for fences and deadlines, cannot be had: %s; it "
-			   "takes one thread and two descriptors",
-			   strerror(err));
+	return -err;
 }
 
+static int no_thread(int err)
+{
+	return dmabuf_fail(-err,
+			   "the library's thread, for fences and deadlines, cannot be had: %s; it "
+			   "takes one thread and two descriptors",
+			   strerror(-err));
+}
+
+/* As start(). */
 static int watch_add(struct worker_watch *watch, uint32_t events)
 {
 	struct epoll_event event = { .events = events };
@@ -272,29 +280,31 @@ static int watch_add(struct worker_watch *watch, uint32_t events)
 	event.data.u64 = watch->id;
 	HASH_ADD(hh, worker.watches, id, sizeof(watch->id), watch);
 	if (!watch->hh.tbl)
-		return dmabuf_fail(ENOMEM, "no memory to watch a descriptor");
+		return -ENOMEM;
 	if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0)
 		return 0;
-	err = errno;
+	err = -errno;
 	HASH_DEL(worker.watches, watch);
 	note_idle();
-	return dmabuf_fail(err, "descriptor %d cannot be watched: %s", watch->fd, strerror(err));
+	return err;
 }
 
 int worker_watch_fd(struct worker_watch *watch, int fd, uint32_t events, worker_watch_fn func)
 {
-	int err;
+	int no_start, err;
 
 	watch->fd = fd;
 	watch->func = func;
 	worker_lock();
-	err = start();
-	if (!err)
-		err = watch_add(watch, events);
+	no_start = start();
+	err = no_start ? no_start : watch_add(watch, events);
 	if (err)
 		watch->id = 0;
 	worker_unlock();
-	return err;
+	if (no_start)
+		return no_thread(no_start);
+	return err ? dmabuf_fail(-err, "descriptor %d cannot be watched: %s", fd, strerror(-err))
+		   : 0;
 }
 
 static void wait_for_return(const void *item)
@@ -338,7 +348,7 @@ int worker_timer_start(struct worker_timer *timer, uint64_t when, worker_timer_f
 			arm(when);
 	}
 	worker_unlock();
-	return err;
+	return err ? no_thread(err) : 0;
 }
 
 static bool cancel(struct worker_timer *timer)
