@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <time.h>
 
@@ -190,6 +191,74 @@ static bool held_sync(struct worker *w, const struct set *set)
 	return dmabuf_sync_is_locked(w->sync);
 }
 
+/* Until the descriptor says that the attempt has ended; the claim passes on from who is stopped. */
+static int take_by_descriptor(struct worker *w, const struct set *set)
+{
+	struct pollfd ready = { .events = POLLIN };
+	int err = get_all(w, set), left;
+
+	if (err)
+		return err;
+	ready.fd = dmabuf_sync_fd(w->sync);
+	ASSERT_OK(ready.fd);
+	err = dmabuf_sync_lock_async(w->sync, PATIENCE_MS, NULL);
+	if (err)
+		return err;
+	/* Handlers run here too. */
+	for (left = 1000; left && poll(&ready, 1, PATIENCE_MS + 5000) < 0; left--)
+		ASSERT_EQ(errno, EINTR);
+	ASSERT(ready.revents & POLLIN);
+	return dmabuf_sync_lock_finish(w->sync);
+}
+
+static int take_by_fence(struct worker *w, const struct set *set)
+{
+	struct dma_fence *fence;
+	int err = get_all(w, set);
+
+	if (!err)
+		err = dmabuf_sync_lock_async(w->sync, PATIENCE_MS, &fence);
+	if (err)
+		return err;
+	/* Some change their mind. */
+	if (below(&w->random, 8) == 0 && !dma_fence_is_signaled(fence)) {
+		ASSERT_OK(dmabuf_sync_cancel(w->sync));
+		ASSERT(dma_fence_is_signaled(fence));
+		dma_fence_put(fence);
+		return -EBUSY;
+	}
+	ASSERT(dma_fence_wait_timeout(fence, false, PATIENCE_MS + 5000) > 0);
+	dma_fence_put(fence);
+	return dmabuf_sync_lock_finish(w->sync);
+}
+
+static const char *torture_name(struct dma_fence *fence)
+{
+	return "torture";
+}
+
+/* The completion of somebody's job gives the buffers back. */
+static int give_by_fence(struct worker *w, const struct set *set)
+{
+	static const struct dma_fence_ops ops = {
+		.get_driver_name = torture_name,
+		.get_timeline_name = torture_name,
+	};
+	static struct dma_fence_lock lock = DMA_FENCE_LOCK_INIT;
+	struct dma_fence *fence = calloc(1, sizeof(*fence));
+	int err;
+
+	ASSERT(fence);
+	dma_fence_init(fence, &ops, &lock, 1, ++w->sequence);
+	/* An unlock by a fence tells nobody that the hold had been lost. */
+	err = dmabuf_sync_is_locked(w->sync) ? 0 : -ETIMEDOUT;
+	ASSERT_OK(dmabuf_sync_unlock_fence(w->sync, fence));
+	ASSERT_OK(dma_fence_signal(fence));
+	dma_fence_put(fence);
+	dmabuf_sync_put_all(w->sync);
+	return err;
+}
+
 static int flock_kind(const struct set *set)
 {
 	return set->writes ? LOCK_EX : LOCK_SH;
@@ -229,9 +298,11 @@ static int give_flock(struct worker *w, const struct set *set)
 }
 
 static const struct operation operations[] = {
-	{ "lock", 40, false, true, take_waiting, give_sync, held_sync },
+	{ "lock", 22, false, true, take_waiting, give_sync, held_sync },
 	{ "lock with a deadline", 20, false, false, take_with_a_deadline, give_sync, held_sync },
 	{ "interruptible lock", 8, false, true, take_interruptibly, give_sync, held_sync },
+	{ "descriptor", 8, false, false, take_by_descriptor, give_sync, held_sync },
+	{ "fence", 10, false, false, take_by_fence, give_by_fence, held_sync },
 	{ "trylock", 15, false, false, take_now, give_sync, held_sync },
 	{ "single", 7, true, true, take_single, give_single, held_single },
 	{ "flock", 10, true, true, take_flock, give_flock, held_single },
