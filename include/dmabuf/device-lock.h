@@ -21,8 +21,8 @@
  *	... lock with DMA_BUF_ACCESS_DMA_W, submit reads into the buffer, reap, unlock ...
  *
  * A child that inherits the ring or the descriptor counts as a copy, hence the first line,
- *O_CLOEXEC and, after a fork() without exec, close(). Transfers that a system call waits for
- *(read(), O_DIRECT or not) need nothing of this: a thread inside one keeps its process's place.
+ * O_CLOEXEC and, after a fork() without exec, close(). Transfers that a system call waits for
+ * (read(), O_DIRECT or not) need nothing of this: a thread inside one keeps its process's place.
  */
 #ifndef DMABUF_DEVICE_LOCK_H
 #define DMABUF_DEVICE_LOCK_H

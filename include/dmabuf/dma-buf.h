@@ -61,7 +61,7 @@ enum dma_buf_cache_op {
  * @detach: [optional] undoes @attach, under the list lock
  * @map_dma_buf: mandatory. Returns a table, or NULL with errno. May block.
  * @try_map_dma_buf: [optional] like @map_dma_buf, but NULL with errno EBUSY instead of blocking
- *(A8)
+ *	(A8)
  * @unmap_dma_buf: mandatory. Takes a table of @map_dma_buf back.
  * @release: mandatory. Runs exactly once, in the exporting process, after the last reference.
  * @begin_cpu_access: [optional] makes the range accessible; may fail (ENOMEM)

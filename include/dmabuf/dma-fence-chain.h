@@ -107,7 +107,7 @@ struct dma_fence *dma_fence_chain_walk(struct dma_fence *fence);
  * @seqno: the point; 0: @pfence is left alone
  *
  * Return: 0; -EINVAL: the chain has not come that far, or *@pfence is no link; @pfence is
- *untouched.
+ * untouched.
  */
 int dma_fence_chain_find_seqno(struct dma_fence **pfence, uint64_t seqno);
 #else

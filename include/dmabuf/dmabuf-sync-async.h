@@ -49,17 +49,17 @@ extern "C" {
  * @sync: the object, unlocked
  * @timeout_ms: how long it may take; LONG_MAX: as long as it takes, which leases bound
  * @fence: [optional] set to a new reference to a fence that is signalled when the attempt has
- *ended. It is of the driver "dmabuf-sync", its timeline is the object's name, and it outlives the
- *	object
+ *	ended. It is of the driver "dmabuf-sync", its timeline is the object's name, and it outlives
+ *	the object
  *
  * If all buffers are free they are taken at once, and the fence is signalled already. Whoever gets
  * the fence may wait for it, but only the owner of @sync has the buffers then. This thread may have
  * locked the same buffers itself: it is granted after the unlock.
  *
  * Return: 0: the object is locking; or, with nothing changed, -EFAULT (NULL), -EINVAL (empty,
- *locked already, a negative timeout), -EBUSY (it is locking already), -EAGAIN (no thread can be
- *had), -ENOMEM, -ENOSPC, -ETIMEDOUT (a timeout of 0, and they are not free), -ECHILD, -EIO
- *(spoilt). Never blocks. Row D7.
+ * locked already, a negative timeout), -EBUSY (it is locking already), -EAGAIN (no thread can be
+ * had), -ENOMEM, -ENOSPC, -ETIMEDOUT (a timeout of 0, and they are not free), -ECHILD, -EIO
+ * (spoilt). Never blocks. Row D7.
  */
 int dmabuf_sync_lock_async(struct dmabuf_sync *sync, long timeout_ms, struct dma_fence **fence);
 
@@ -137,20 +137,20 @@ int dmabuf_sync_set_claim(struct dmabuf_sync *sync, unsigned int claim_ms);
 /**
  * dmabuf_sync_unlock_fence - give all buffers back when a fence is signalled
  * @sync: the object, locked; unlocked afterwards, and may be locked again at once: as anybody's,
- *that lock waits for the fence
+ *	that lock waits for the fence
  * @fence: any fence, an array, a chain and one of another process too; the library takes a
  *	reference
  *
  * Whoever signals the fence gives the buffers back there and then, in its callback: no thread of
- *the application wakes up in between, and no system call is made unless somebody sleeps. (Only
- *where non-coherent devices take part the library's thread does it, after the cache operations.)
+ * the application wakes up in between, and no system call is made unless somebody sleeps. (Only
+ * where non-coherent devices take part the library's thread does it, after the cache operations.)
  *
  * - The lease goes on meanwhile. An access by CPU is lost to it as any other; an access of a DMA
  *   type blocks the buffer until the fence is signalled, or the process is dead and its devices
  *   are done.
  * - A fence that is signalled with an error leaves what was locked for writing torn: the next
- *holder gets -EOWNERDEAD, and dmabuf_sync_get_torn() names this object. What was locked for reading
- *is given back.
+ *   holder gets -EOWNERDEAD, and dmabuf_sync_get_torn() names this object. What was locked for
+ *   reading is given back.
  * - dmabuf_sync_fini() and dmabuf_sync_put() leave the holds alone; the fence gives them back.
  * - What an access needs was reserved for the next one before this one is let go, so a sync object
  *   with n unlocks under way occupies n + 1 places in its buffers' reservations.

@@ -24,7 +24,7 @@
  * - A hold ends: by unlock, by the death of its process, or by its lease (5 s from the grant of the
  *   group's last member, unless set otherwise) as soon as somebody else waits. Who lost a hold
  *   that way is told by dmabuf_sync_unlock(), which then changes nothing. A lease keeps nobody's
- *CPU from writing through a mapping that it still has; see docs/sync.md.
+ *   CPU from writing through a mapping that it still has; see docs/sync.md.
  * - A writer that died or lost its lease leaves the content torn. The next holder is told: lock
  *   returns -EOWNERDEAD *and holds the buffers* (as a robust mutex does). Torn buffers go to one
  *   holder at a time, readers too, until somebody who was told has written (and unlocked), or said
@@ -179,7 +179,7 @@ int dmabuf_sync_lock(struct dmabuf_sync *sync);
  * dmabuf_sync_lock_timeout - the same, waiting so long at most
  * @sync: the object
  * @timeout_ms: milliseconds; 0: not at all, which is a trylock; LONG_MAX: as long as it takes,
- *which leases bound
+ *	which leases bound
  *
  * Return: as dmabuf_sync_lock(); -EBUSY instead of -ETIMEDOUT for a timeout of 0; -EINVAL for a
  * negative one.

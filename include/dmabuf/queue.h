@@ -33,9 +33,9 @@
  *	dmabuf_queue_leave(consumer);
  *
  * A buffer is filled again only when every consumer that got it gave it back, or is gone. Gone
- *means for one that may write: no thread of it is left, not even inside the kernel. The buffers
- *that a consumer holds which is cut off but may still live are replaced by new memory: it keeps the
- *old.
+ * means for one that may write: no thread of it is left, not even inside the kernel. The buffers
+ * that a consumer holds which is cut off but may still live are replaced by new memory: it keeps
+ * the old.
  *
  * A producer does its work inside the calls made on it: there is no thread behind. What consumers
  * send is taken by dmabuf_queue_get() (when it listens, or finds no empty buffer) and

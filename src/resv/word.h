@@ -7,8 +7,8 @@
  * explained and checked.
  *
  *	state word	mode 2, queued 1, reserved 1, generation 28, who 32
- *	entry word	state 3, write 1, device 1, tears 1, asleep 1, lock 1, slot 6, ticket 24,
- *age 26
+ *	entry word	state 3, write 1, device 1, tears 1, asleep 1, lock 1, slot 6,
+ *			ticket 24, age 26
  */
 #ifndef DMABUF_RESV_WORD_H
 #define DMABUF_RESV_WORD_H

@@ -4,9 +4,10 @@
  *
  * The shared half of a buffer, at the end of its memfd:
  *
- *	compact:  | payload ... | reservation | attachments | header |	one memfd, payload at offset
- *0 split:                  | reservation | attachments | header |	payload in a memfd of its
- *own
+ *	compact:  | payload ... | reservation | attachments | header |
+ *	split:                  | reservation | attachments | header |
+ *
+ * Compact is one memfd, with the payload at offset 0; split has the payload in a memfd of its own.
  *
  * The header is the file's last 4096 bytes, so it is found without knowing the payload's size. No
  * pointers are in here, and nothing in here is trusted: every reader checks a private copy.
