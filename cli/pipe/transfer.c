@@ -129,16 +129,21 @@ static struct slot *find_slot(struct transfer *t, const struct dma_buf *dmabuf)
 		if (!free || (free->attach && !slot->attach))
 			free = slot;
 	}
-	let_go(t, free);
+	if (free)
+		let_go(t, free);
 	return free;
 }
 
 static int start(struct transfer *t, const struct dmabuf_frame *frame, uint64_t length)
 {
 	struct slot *slot = find_slot(t, frame->dmabuf);
-	uint32_t number = (uint32_t)(slot - t->slots);
 	uint32_t last = (t->first + t->under_way) % DMABUF_QUEUE_MAX_BUFFERS;
+	uint32_t number;
 
+	if (!slot)
+		return element_fail(t->context, "more than %d transfers are under way",
+				    DMABUF_QUEUE_MAX_BUFFERS);
+	number = (uint32_t)(slot - t->slots);
 	slot->frame = *frame;
 	slot->length = length;
 	slot->busy = true;
