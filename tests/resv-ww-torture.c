@@ -33,7 +33,7 @@ struct stage {
 /* Is anybody else in here? */
 static void touch(struct dma_buf *dmabuf)
 {
-	_Atomic(uint32_t) *word = dma_buf_vmap(dmabuf);
+	atomic_uint *word = dma_buf_vmap(dmabuf);
 	uint32_t mine = (uint32_t)getpid();
 	int i;
 
