@@ -355,6 +355,7 @@ TEST(D4_who_is_in_the_queue_is_marked_and_who_left_is_not)
 	const struct shm_resv_state *state;
 	struct resv_sweep sweep;
 	struct resv_hold h;
+	uint32_t e;
 
 	rig_init();
 	state = resv_state_line(&rig.control, 0);
@@ -365,6 +366,12 @@ TEST(D4_who_is_in_the_queue_is_marked_and_who_left_is_not)
 	ASSERT_EQ(atomic_load(&state->busy[NEAR / 64]) >> (NEAR % 64) & 1, 1);
 	resv_advance(&rig.control, 0, &sweep);
 	ASSERT_EQ(resv_state(sweep.seen[NEAR]), RESV_GRANTED);
+	/* A few marks are left where they are; they cost a look each. */
+	h = granted_hold();
+	ASSERT_OK(resv_unlock(&h));
+	ASSERT_EQ(atomic_load(&state->busy[FAR / 64]) >> (FAR % 64) & 1, 1);
+	for (e = 0; e < RESV_MARKS_KEPT; e++)
+		resv_mark(&rig.control, 0, e);
 	h = granted_hold();
 	ASSERT_OK(resv_unlock(&h));
 	ASSERT_EQ(atomic_load(&state->busy[FAR / 64]) >> (FAR % 64) & 1, 0);

@@ -168,9 +168,18 @@ static inline void resv_mark(const struct control *c, uint64_t lock, uint32_t e)
 		atomic_fetch_or(busy, 1ull << (e % 64));
 }
 
+/* As long as they are few, marks stay: who contends will soon be back. */
+#define RESV_MARKS_KEPT 8
+
 static inline void resv_unmark(const struct control *c, uint64_t lock, uint32_t e)
 {
-	atomic_fetch_and(&resv_state_line(c, lock)->busy[e / 64], ~(1ull << (e % 64)));
+	_Atomic(uint64_t) *busy = resv_state_line(c, lock)->busy;
+	int marks = 0, i;
+
+	for (i = 0; i < SHM_RESV_BUSY; i++)
+		marks += __builtin_popcountll(atomic_load_explicit(&busy[i], memory_order_relaxed));
+	if (marks > RESV_MARKS_KEPT)
+		atomic_fetch_and(&busy[e / 64], ~(1ull << (e % 64)));
 }
 
 /* Too many turns for honest peers: the words are being scribbled over. */
