@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "internal.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -103,6 +104,41 @@ bool wait_child(pid_t pid, int ms, int *status)
 	return ended;
 }
 
+/* Do all threads but this one sleep? A sleeper has none of an allocator's locks. */
+static bool others_sleep(void *arg)
+{
+	char name[300], text[512], *state;
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+	bool sleeping = true;
+	FILE *stat;
+
+	while (tasks && (entry = readdir(tasks))) {
+		if (entry->d_name[0] == '.' || atoi(entry->d_name) == (int)syscall(SYS_gettid))
+			continue;
+		snprintf(name, sizeof(name), "/proc/self/task/%s/stat", entry->d_name);
+		stat = fopen(name, "re");
+		state = stat && fgets(text, sizeof(text), stat) ? strrchr(text, ')') : NULL;
+		if (state && state[2] != 'S')
+			sleeping = false;
+		if (stat)
+			fclose(stat);
+	}
+	if (tasks)
+		closedir(tasks);
+	return sleeping;
+}
+
+/*
+ * A sanitizer's allocator has locks that fork() does not hold: a child of a process whose other
+ * threads are at it just then never gets them.
+ */
+static void before_fork(void)
+{
+	if (TEST_SANITIZED)
+		(void)eventually(others_sleep, NULL, 2000);
+}
+
 pid_t spawn(int (*fn)(void *arg), void *arg)
 {
 	struct inventory before;
@@ -110,6 +146,7 @@ pid_t spawn(int (*fn)(void *arg), void *arg)
 	int ret;
 
 	fflush(NULL);
+	before_fork();
 	pid = fork();
 	if (pid < 0)
 		FAIL("fork: %s", strerror(errno));
