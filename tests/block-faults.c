@@ -139,9 +139,12 @@ TEST(H1_block_what_has_not_begun_is_cancelled_when_the_buffer_goes)
 	memset(f->data, 0x5a, sizeof(f->data));
 	ASSERT(rig_open(&r, f->fd, &ways[2], 64 * 4096));
 	atomic_store(&f->hold, true);
+	atomic_store(&f->arrived, 0);
 	for (i = 0; i < 64; i++)
 		ASSERT_OK(
 			rig_submit(&r, DMA_FROM_DEVICE, (uint64_t)i * 4096, 4096, 0, (uint64_t)i));
+	/* One has begun, and is waited for. */
+	ASSERT(eventually(has_arrived, &f->arrived, WAIT_MS));
 	e = (struct ending){ .r = &r };
 	ASSERT_EQ(pthread_create(&thread, NULL, detach_thread, &e), 0);
 	ASSERT(!eventually(is_over, &e.over, 50));

@@ -136,7 +136,8 @@ static bool others_sleep(void *arg)
 static void before_fork(void)
 {
 	if (TEST_SANITIZED)
-		(void)eventually(others_sleep, NULL, 2000);
+		/* Some tests mean it. */
+		(void)eventually(others_sleep, NULL, 10);
 }
 
 pid_t spawn(int (*fn)(void *arg), void *arg)
