@@ -219,7 +219,8 @@ source_has_read()
 		"$DMABUF" catch -q --frames 1 --on-full block sock null:
 		[ "$i" -ne 10 ] || before=$(descriptors)
 	done
-	until_true no_more_than "$before"
+	# The pool may have grown by some buffers since; ninety consumers would leave more.
+	until_true no_more_than $((before + 20))
 	kill -TERM "$cast"
 	ends "$cast" 143
 	[ "$(json cast.json 'd["consumers_seen"], {c["end"] for c in d["consumers"]}')" = "(100, {'left'})" ]
