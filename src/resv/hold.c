@@ -453,6 +453,7 @@ int resv_unlock_torn(struct resv_hold *h)
 {
 	struct resv_sweep sweep;
 	uint64_t entry, left;
+	uint32_t turns = 0;
 
 	if (!(h->kind & RESV_WRITE) || !resv_busy(h))
 		return resv_unlock(h);
@@ -460,7 +461,7 @@ int resv_unlock_torn(struct resv_hold *h)
 	slow_down(h);
 	do {
 		entry = resv_load(&h->shared->word);
-		if (resv_state(entry) != RESV_GRANTED)
+		if (resv_state(entry) != RESV_GRANTED || turns++ > RESV_TURNS)
 			return leave_queue(h);
 		left = resv_entry_ended(entry, RESV_TORN);
 	} while (!resv_change(&h->shared->word, entry, left));
