@@ -18,12 +18,6 @@ _Noreturn void bench_fail(const char *what, int err)
 	exit(1);
 }
 
-void bench_check_err(int err, const char *what)
-{
-	if (err < 0)
-		bench_fail(what, -err);
-}
-
 static double clock_read(clockid_t clock)
 {
 	struct timespec ts;

@@ -78,12 +78,17 @@ int bench_main(int argc, char **argv, const struct bench_subject *subject);
 
 /* A measurement that goes wrong is not reported: these end the program with words. */
 _Noreturn void bench_fail(const char *what, int err);
-void bench_check_err(int err, const char *what);
 
 static inline void bench_check(int ok, const char *what)
 {
 	if (!ok)
 		bench_fail(what, errno);
+}
+
+static inline void bench_check_err(int err, const char *what)
+{
+	if (__builtin_expect(err < 0, 0))
+		bench_fail(what, -err);
 }
 
 double bench_now_ns(void);

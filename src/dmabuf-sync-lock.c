@@ -163,39 +163,9 @@ int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms)
 	return 0;
 }
 
-static inline bool may_lock(const struct dmabuf_sync *sync)
+static bool may_lock(const struct dmabuf_sync *sync)
 {
 	return sync && sync->status == SYNC_UNLOCKED && sync->count && process_is(sync->cookie);
-}
-
-/*
- * One buffer that nobody has: the most frequent lock of all, without a call on its way, since what
- * a call saves to the stack has to be written before an atomic operation goes on.
- */
-static inline bool take_one(struct dmabuf_sync *sync, int *ret)
-{
-	struct resv_hold *h;
-
-	if (!may_lock(sync) || sync->count != 1)
-		return false;
-	h = &sync->members[0]->hold;
-	if (!resv_take(h, h->kind))
-		return false;
-	sync_note(sync->members[0], resv_self());
-	/* Not before it is ours: a device might come and go in between. */
-	*ret = sync_is_tracked(sync->members[0]) ? sync_begin_members(sync->members, 1) : 0;
-	if (!*ret)
-		sync->status = SYNC_LOCKED;
-	return true;
-}
-
-static inline bool put_one(struct dmabuf_sync *sync)
-{
-	if (sync->count != 1 || sync_is_tracked(sync->members[0]) ||
-	    !resv_put(&sync->members[0]->hold))
-		return false;
-	sync->status = SYNC_UNLOCKED;
-	return true;
 }
 
 static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
@@ -211,28 +181,62 @@ static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout
 	return ret;
 }
 
+/*
+ * One buffer that nobody has: the most frequent lock of all. All that is rare is a tail call out of
+ * it, since what a call saves to the stack has to be written before an atomic operation goes on.
+ */
+static inline bool is_ours(const struct dmabuf_sync *sync)
+{
+	return atomic_load_explicit(sync->process, memory_order_relaxed) == sync->cookie;
+}
+
+/* Taken, by a thread that did not have it before, or of a buffer whose coherency is tracked. */
+static __attribute__((noinline)) int begin_only(struct dmabuf_sync *sync)
+{
+	int err = 0;
+
+	sync_note(sync->only, resv_self());
+	/* Not before it is ours: a device might come and go in between. */
+	if (sync_is_tracked(sync->only))
+		err = sync_begin_members(&sync->only, 1);
+	if (!err)
+		sync->status = SYNC_LOCKED;
+	return err;
+}
+
+static inline __attribute__((always_inline)) int lock_fast(struct dmabuf_sync *sync,
+							   long timeout_ms, bool intr)
+{
+	struct sync_member *m;
+
+	if (!sync || !(m = sync->only) || sync->status != SYNC_UNLOCKED || timeout_ms < 0 ||
+	    !is_ours(sync) || !resv_take_again(&m->hold))
+		return lock(sync, timeout_ms, intr);
+	if (atomic_load_explicit(&m->hold.thread, memory_order_relaxed) != resv_self_number ||
+	    sync_is_tracked(m))
+		return begin_only(sync);
+	sync->status = SYNC_LOCKED;
+	return 0;
+}
+
 DMABUF_PUBLIC int dmabuf_sync_lock(struct dmabuf_sync *sync)
 {
-	int ret;
-
-	if (take_one(sync, &ret))
-		return ret;
-	return lock(sync, DMABUF_SYNC_TIMEOUT_MS, false);
+	return lock_fast(sync, DMABUF_SYNC_TIMEOUT_MS, false);
 }
 
 DMABUF_PUBLIC int dmabuf_sync_lock_timeout(struct dmabuf_sync *sync, long timeout_ms)
 {
-	return lock(sync, timeout_ms, false);
+	return lock_fast(sync, timeout_ms, false);
 }
 
 DMABUF_PUBLIC int dmabuf_sync_lock_interruptible(struct dmabuf_sync *sync, long timeout_ms)
 {
-	return lock(sync, timeout_ms, true);
+	return lock_fast(sync, timeout_ms, true);
 }
 
 DMABUF_PUBLIC int dmabuf_sync_trylock(struct dmabuf_sync *sync)
 {
-	return lock(sync, 0, false);
+	return lock_fast(sync, 0, false);
 }
 
 int sync_check_locked(const struct dmabuf_sync *sync)
@@ -249,7 +253,11 @@ int sync_check_locked(const struct dmabuf_sync *sync)
 
 static __attribute__((noinline)) int unlock(struct dmabuf_sync *sync)
 {
-	int err = sync_unlock_members(sync->members, sync->count);
+	int err = sync_check_locked(sync);
+
+	if (err)
+		return err;
+	err = sync_unlock_members(sync->members, sync->count);
 	sync->status = SYNC_UNLOCKED;
 	if (err == -ETIMEDOUT)
 		return dmabuf_fail(ETIMEDOUT,
@@ -261,9 +269,13 @@ static __attribute__((noinline)) int unlock(struct dmabuf_sync *sync)
 
 DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
 {
-	if (!sync || sync->status != SYNC_LOCKED || !process_is(sync->cookie))
-		return sync_check_locked(sync);
-	return put_one(sync) ? 0 : unlock(sync);
+	struct sync_member *m;
+
+	if (!sync || !(m = sync->only) || sync->status != SYNC_LOCKED || !is_ours(sync) ||
+	    sync_is_tracked(m) || !resv_put_again(&m->hold))
+		return unlock(sync);
+	sync->status = SYNC_UNLOCKED;
+	return 0;
 }
 
 DMABUF_PUBLIC bool dmabuf_sync_is_locked(const struct dmabuf_sync *sync)

@@ -242,6 +242,7 @@ static void exchange_members(struct sync_release *r, struct dmabuf_sync *sync)
 	r->room = sync->room;
 	sync->members = members;
 	sync->room = room;
+	sync_members_changed(sync);
 	for (i = 0; i < r->count; i++) {
 		sync_note(r->members[i], 0);
 		resv_token_pass(&r->members[i]->hold);

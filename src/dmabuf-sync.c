@@ -69,6 +69,7 @@ DMABUF_PUBLIC struct dmabuf_sync *dmabuf_sync_init(void *priv, const char *name)
 	if (!sync)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a sync object");
 	sync->cookie = cookie;
+	sync->process = process_cookie_page;
 	sync->priv = priv;
 	sync->lease_ms = DMABUF_SYNC_LEASE_MS;
 	sync->fd = -1;
@@ -95,6 +96,13 @@ DMABUF_PUBLIC void *dmabuf_sync_priv(const struct dmabuf_sync *sync)
 	return sync ? sync->priv : NULL;
 }
 
+void sync_member_set_type(struct sync_member *m, unsigned int type)
+{
+	m->type = type;
+	m->hold.kind = (type & DMA_BUF_ACCESS_W ? RESV_WRITE : 0) |
+		       (type & DMA_BUF_ACCESS_DMA ? RESV_DEVICE : 0);
+}
+
 struct sync_member *sync_member_new(struct dma_buf *dmabuf, unsigned int type, size_t start,
 				    size_t len, const char *label, uint32_t lease_ms)
 {
@@ -104,9 +112,7 @@ struct sync_member *sync_member_new(struct dma_buf *dmabuf, unsigned int type, s
 	if (!m)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a buffer of a sync object");
 	m->dmabuf = dmabuf;
-	m->type = type;
-	m->hold.kind = (type & DMA_BUF_ACCESS_W ? RESV_WRITE : 0) |
-		       (type & DMA_BUF_ACCESS_DMA ? RESV_DEVICE : 0);
+	sync_member_set_type(m, type);
 	m->start = start;
 	m->len = len;
 	m->hold.lease_ms = lease_ms;
@@ -210,6 +216,7 @@ DMABUF_PUBLIC int dmabuf_sync_get_range(struct dmabuf_sync *sync, struct dma_buf
 		(sync->count - at) * sizeof(struct sync_member *));
 	sync->members[at] = m;
 	sync->count++;
+	sync_members_changed(sync);
 	return 0;
 }
 
@@ -245,6 +252,7 @@ DMABUF_PUBLIC void dmabuf_sync_put(struct dmabuf_sync *sync, struct dma_buf *dma
 	memmove(&sync->members[at], &sync->members[at + 1],
 		(sync->count - at - 1) * sizeof(struct sync_member *));
 	sync->count--;
+	sync_members_changed(sync);
 	if (!sync->count)
 		sync->status = SYNC_UNLOCKED;
 	sync_member_free(m);

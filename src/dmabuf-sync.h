@@ -27,10 +27,13 @@ struct sync_attempt;
 struct sync_release;
 
 struct dmabuf_sync {
-	uint64_t cookie; /* of the process that it belongs to */
-	void *priv;
+	/* What locking one buffer reads of it: one line of the cache. */
+	uint64_t cookie;		  /* of the process that it belongs to, */
+	const _Atomic(uint64_t) *process; /* and where that is found */
+	struct sync_member *only;	  /* the one member; NULL: none, or more */
 	enum sync_status status;
 	unsigned int count;
+	void *priv;
 	unsigned int room;
 	uint32_t lease_ms;
 	struct sync_member **members; /* ascending by what fstat says of the buffer */
@@ -47,6 +50,12 @@ struct dmabuf_sync {
 /* 0; -EFAULT for NULL; -ECHILD with words in a forked child. */
 int sync_check(const struct dmabuf_sync *sync);
 
+/* Its members are others now. */
+static inline void sync_members_changed(struct dmabuf_sync *sync)
+{
+	sync->only = sync->count == 1 ? sync->members[0] : NULL;
+}
+
 /* 0; as buffer_check(); -EFAULT with words: without a reservation. */
 int sync_check_buffer(const struct dma_buf *dmabuf);
 
@@ -57,6 +66,9 @@ int sync_check_type(unsigned int *type);
 struct sync_member *sync_member_new(struct dma_buf *dmabuf, unsigned int type, size_t start,
 				    size_t len, const char *label, uint32_t lease_ms);
 void sync_member_free(struct sync_member *m);
+
+/* The next access is another one; while it is not held. */
+void sync_member_set_type(struct sync_member *m, unsigned int type);
 
 /* Take @count members, which are in order. As dmabuf_sync_lock_timeout(). */
 int sync_lock_members(struct sync_member **members, unsigned int count, long timeout_ms, bool intr);

@@ -196,6 +196,31 @@ TEST_TIMEOUT(D6_every_transition_does_what_it_needs_and_nothing_else, 60)
 	munmap(world, sizeof(*world));
 }
 
+/* The lock that is taken again and again is the one that leaves out most. */
+TEST(D6_an_object_that_locked_before_asks_again)
+{
+	struct dma_buf *dmabuf = world_make();
+	struct dmabuf_sync *sync = dmabuf_sync_init(NULL, "again");
+	struct dma_buf_counters c, d;
+	unsigned int i, asked;
+	struct side s;
+
+	settle_in(&s, dmabuf);
+	ASSERT(sync);
+	ASSERT_OK(dmabuf_sync_get(sync, dmabuf, DMA_BUF_ACCESS_W));
+	for (i = 0; i < 3; i++) {
+		c = counters_of(dmabuf);
+		ASSERT_OK(dmabuf_sync_lock(sync));
+		ASSERT_OK(dmabuf_sync_unlock(sync));
+		d = counters_of(dmabuf);
+		asked = (unsigned int)(d.sync_done + d.sync_skipped - c.sync_done - c.sync_skipped);
+		ASSERT_EQ(asked, 2);
+	}
+	dmabuf_sync_fini(sync);
+	leave(&s);
+	munmap(world, sizeof(*world));
+}
+
 /* King counted five operations in one plain access of the CPU to what a device wrote. */
 TEST(D6_a_cpu_access_between_two_of_a_device_costs_two_operations)
 {

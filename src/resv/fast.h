@@ -8,10 +8,17 @@
 
 #include "resv/resv.h"
 
+/* One hold more. Nobody else writes it. */
+static inline __attribute__((always_inline)) void resv_count(struct shm_resv_entry *shared)
+{
+	atomic_store_explicit(&shared->holds,
+			      atomic_load_explicit(&shared->holds, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 /* The entry is complete before any word can name it. */
 static inline __attribute__((always_inline)) void resv_arm(struct resv_hold *h, uint64_t kind)
 {
-	_Atomic(uint64_t) *holds = &h->shared->holds;
 	uint64_t armed = h->plain | RESV_ARMED | kind;
 
 	if (h->armed != armed) {
@@ -20,9 +27,7 @@ static inline __attribute__((always_inline)) void resv_arm(struct resv_hold *h, 
 		h->after = 0;
 		atomic_store_explicit(&h->shared->word, armed, memory_order_release);
 	}
-	/* Nobody else writes it. */
-	atomic_store_explicit(holds, atomic_load_explicit(holds, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
+	resv_count(h->shared);
 }
 
 /* By what the word is. For when it was not as we left it. */
@@ -55,18 +60,43 @@ static inline __attribute__((always_inline)) bool resv_take(struct resv_hold *h,
 	return !h->token && resv_take_word(h, kind);
 }
 
-/* Give back what resv_take() took, if nobody froze the word since. True: done. */
-static inline __attribute__((always_inline)) bool resv_put(struct resv_hold *h)
+/*
+ * Take it with the kind of the latest access, if the word is as we left it and was not contended
+ * lately; the entry is armed then. False: nothing happened. Neither a call nor a store comes before
+ * the atomic operation, which would have to wait for it.
+ */
+static inline __attribute__((always_inline)) bool resv_take_again(struct resv_hold *h)
+{
+	uint64_t word = h->before, next = h->after;
+
+	if (h->token || !next ||
+	    !atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+						     memory_order_acq_rel, memory_order_relaxed))
+		return false;
+	resv_count(h->shared);
+	atomic_store_explicit(&h->taken, true, memory_order_relaxed);
+	return true;
+}
+
+/* The same for giving back. */
+static inline __attribute__((always_inline)) bool resv_put_again(struct resv_hold *h)
 {
 	uint64_t word = h->after;
 
-	if (!atomic_load_explicit(&h->taken, memory_order_relaxed))
-		return false;
-	if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->before,
+	if (!atomic_load_explicit(&h->taken, memory_order_relaxed) ||
+	    !atomic_compare_exchange_strong_explicit(&h->state->word, &word, h->before,
 						     memory_order_acq_rel, memory_order_relaxed))
-		return resv_put_found(h);
+		return false;
 	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
 	return true;
+}
+
+/* Give back what resv_take() took, if nobody froze the word since. True: done. */
+static inline __attribute__((always_inline)) bool resv_put(struct resv_hold *h)
+{
+	if (resv_put_again(h))
+		return true;
+	return atomic_load_explicit(&h->taken, memory_order_relaxed) && resv_put_found(h);
 }
 
 #endif

@@ -43,8 +43,16 @@ static void start_from(struct resv_hold *h, uint64_t idle)
 {
 	h->plain = idle & ~7ull;
 	h->armed = idle;
+	h->after = 0;
 	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
 	atomic_store_explicit(&h->queued, false, memory_order_relaxed);
+}
+
+/* It has none: nothing is left to take again. */
+static void lose_entry(struct resv_hold *h)
+{
+	h->shared = NULL;
+	h->after = 0;
 }
 
 static int find_entry(struct resv_hold *h)
@@ -118,7 +126,7 @@ void resv_unclaim(struct resv_hold *h)
 	if (h->shared)
 		resv_change(&h->shared->word, resv_load(&h->shared->word),
 			    resv_entry(RESV_GONE, 0, 0, resv_age(h->plain) + 1));
-	h->shared = NULL;
+	lose_entry(h);
 }
 
 void resv_relabel(struct resv_hold *h, const char *label, uint32_t note)
@@ -333,7 +341,7 @@ static bool leave_lost(struct resv_hold *h, uint64_t entry)
 	resv_wake(h->control, h->entry, entry);
 	start_from(h, left);
 	if (torn)
-		h->shared = NULL;
+		lose_entry(h);
 	else
 		resv_unmark(h->control, h->lock, h->entry);
 	return true;
@@ -354,7 +362,7 @@ static bool leave(struct resv_hold *h, uint64_t entry)
 /* Somebody wrote nonsense into our entry: it is given up as it is. */
 static int forsake(struct resv_hold *h)
 {
-	h->shared = NULL;
+	lose_entry(h);
 	atomic_store_explicit(&h->taken, false, memory_order_relaxed);
 	atomic_store_explicit(&h->queued, false, memory_order_relaxed);
 	h->told = false;
@@ -467,7 +475,7 @@ int resv_unlock_torn(struct resv_hold *h)
 	} while (!resv_change(&h->shared->word, entry, left));
 	resv_wake(h->control, h->entry, entry);
 	start_from(h, left);
-	h->shared = NULL;
+	lose_entry(h);
 	resv_advance(h->control, h->lock, &sweep);
 	return 0;
 }

@@ -21,11 +21,11 @@ static uint64_t holds_cookie;
 
 /* Numbers, and not addresses: those of an ended thread are used again. */
 static _Atomic(uintptr_t) threads;
-_Thread_local uintptr_t resv_self_number;
+_Thread_local uintptr_t resv_self_number = RESV_SELF_NEW;
 
 uintptr_t resv_self_new(void)
 {
-	resv_self_number = atomic_fetch_add(&threads, 1) + 1;
+	resv_self_number = atomic_fetch_add(&threads, 1) + RESV_SELF_NEW + 1;
 	return resv_self_number;
 }
 

@@ -47,7 +47,7 @@ struct resv_hold {
 	uint64_t plain;		       /* the entry's word without state and kind */
 	uint64_t armed;		       /* the entry's word as we left it */
 	uint64_t before;	       /* the state word as we left it when we gave it back, */
-	uint64_t after;		       /* and as we make it of that; 0: not known */
+	uint64_t after;		       /* and as we make it of that; 0: not known, or not armed */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
 	uint8_t token;	      /* 1 + the run token that it may have, see token.h; 0: none */
@@ -135,14 +135,15 @@ static inline bool resv_change(_Atomic(uint64_t) *word, uint64_t from, uint64_t 
 						       memory_order_seq_cst);
 }
 
-/* This thread, as resv_hold.thread says it. */
+/* This thread, as resv_hold.thread says it, which never says RESV_SELF_NEW. */
+#define RESV_SELF_NEW 1u
 extern _Thread_local uintptr_t resv_self_number
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 uintptr_t resv_self_new(void);
 
 static inline uintptr_t resv_self(void)
 {
-	return resv_self_number ? resv_self_number : resv_self_new();
+	return resv_self_number != RESV_SELF_NEW ? resv_self_number : resv_self_new();
 }
 
 /* Entries that may have been claimed, and so have to be looked at. */
