@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "buffer-resv.h"
+#include "dmabuf-sync-single.h"
 #include "error.h"
 #include "process.h"
 #include "registry.h"
@@ -92,6 +93,7 @@ void buffer_close_fd(int *fd)
 void buffer_destroy(struct buffer *b)
 {
 	registry_untrack(b);
+	sync_single_drop(b, b->cookie == process_cookie());
 	buffer_resv_free(b->resv, b->cookie == process_cookie());
 	if (b->cookie == process_cookie()) {
 		/* The slot is freed while its lock is still held. */

@@ -24,6 +24,7 @@
 struct attachment;
 struct buffer_resv;
 struct exporter_class;
+struct sync_member;
 
 /* What identifies a buffer in this process: what fstat says of its descriptor. */
 struct buffer_key {
@@ -59,7 +60,11 @@ struct buffer {
 	struct control control;
 	struct storage storage;
 	struct buffer_resv *resv; /* its reservation object, see buffer-resv.h */
-	atomic_uint pending;	  /* fences that need the handle: it goes after the last one */
+	struct sync_member
+		*single; /* whoever is in single_thread has it, see dmabuf-sync-single.h */
+	_Atomic(uintptr_t) single_thread;
+	atomic_uint single_others; /* single locks that have no place there */
+	atomic_uint pending;	   /* fences that need the handle: it goes after the last one */
 
 	pthread_mutex_t list_mutex;	/* errorcheck: ops that call back are told */
 	struct attachment *attachments; /* of this process; guarded by list_mutex */
