@@ -279,6 +279,26 @@ static void break_it(void)
 	atomic_store(entry_word(FAR), resv_lost(atomic_load(entry_word(FAR))));
 }
 
+/* Whatever the word is meanwhile: it names armed entries only. */
+TEST(D4_an_entry_that_was_in_the_queue_is_armed_before_the_word_names_it_again)
+{
+	struct resv_hold h;
+
+	rig_init();
+	h = granted_hold();
+	h.before = resv_word(RESV_FREE, 9, 0);
+	h.after = resv_word(RESV_EXCLUSIVE, 9, FAR);
+	ASSERT_OK(resv_unlock(&h));
+	atomic_store(state_word(), h.before);
+	ASSERT(!resv_take_again(&h));
+	ASSERT(resv_take(&h, RESV_WRITE));
+	ASSERT_EQ(resv_state(atomic_load(entry_word(FAR))), RESV_ARMED);
+	ASSERT(resv_put(&h));
+	ASSERT(resv_take_again(&h));
+	ASSERT_EQ(atomic_load(&h.shared->holds), 2);
+	rig_free();
+}
+
 TEST(D5_a_hold_that_is_lost_while_it_is_given_back_says_so)
 {
 	struct resv_hold h;
@@ -378,8 +398,112 @@ TEST(D4_who_is_in_the_queue_is_marked_and_who_left_is_not)
 	rig_free();
 }
 
+/* What a peer writes after each instruction of ours. */
+static uint64_t (*rewritten)(uint64_t word);
+static long steps;
+#define STEPS_MOST 1000000
+
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+	steps++;
+	atomic_store(state_word(), rewritten(atomic_load(state_word())));
+#ifdef __x86_64__
+	if (steps > STEPS_MOST)
+		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
+#endif
+}
+
+/* The processor's trap flag comes on with it, or goes off. */
+static void on_switch(int signal, siginfo_t *info, void *context)
+{
+#ifdef __x86_64__
+	((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] ^= 0x100;
+#endif
+}
+
+static uint64_t newer(uint64_t word)
+{
+	return resv_word(resv_word_mode(word), resv_word_generation(word) + 1, resv_word_who(word));
+}
+
+/* As honest ones may, who come and go by the fast path. */
+static uint64_t newer_if_allowed(uint64_t word)
+{
+	return resv_word_queued(word) || resv_word_mode(word) == RESV_SLOW ? word : newer(word);
+}
+
+/* Every step is followed by a write of a peer's, so no compare-and-swap of what was read works. */
+static void rewrite_at_each_step(uint64_t (*how)(uint64_t word))
+{
+	struct sigaction step = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
+	struct sigaction on = { .sa_sigaction = on_switch, .sa_flags = SA_SIGINFO };
+
+#ifndef __x86_64__
+	SKIP("single steps are known for x86-64 only");
+#endif
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+	SKIP("ThreadSanitizer's atomics are calls that a handler must not come into");
+#endif
+#endif
+	if (test_is_slow())
+		SKIP("valgrind has no single steps");
+	rewritten = how;
+	steps = 0;
+	ASSERT_OK(sigaction(SIGTRAP, &step, NULL));
+	ASSERT_OK(sigaction(SIGUSR1, &on, NULL));
+}
+
 static void handler(int signal)
 {
+}
+
+TEST(D3_D5_taking_ends_whatever_a_peer_writes)
+{
+	struct resv_hold h = { .entry = NEAR, .kind = RESV_WRITE };
+	bool taken;
+
+	rig_init();
+	h.state = resv_state_line(&rig.control, 0);
+	h.shared = resv_entry_line(&rig.control, NEAR);
+	atomic_store(state_word(), resv_word(RESV_FREE, 5, 0));
+	rewrite_at_each_step(newer);
+	raise(SIGUSR1);
+	taken = resv_take_found(&h);
+	raise(SIGUSR1);
+	ASSERT(steps > 100 && steps < STEPS_MOST);
+	ASSERT(!taken && !resv_busy(&h));
+	/* As soon as nobody writes. */
+	ASSERT(resv_take_found(&h));
+	rig_free();
+}
+
+TEST(D3_D5_giving_back_ends_whatever_a_peer_writes)
+{
+	struct resv_hold h = { .entry = NEAR };
+	bool given;
+	int ret;
+
+	rig_init();
+	h.control = &rig.control;
+	h.state = resv_state_line(&rig.control, 0);
+	h.shared = resv_entry_line(&rig.control, NEAR);
+	h.plain = resv_entry(0, 0, 3, 9);
+	ASSERT(resv_take(&h, RESV_WRITE));
+	rewrite_at_each_step(newer);
+	raise(SIGUSR1);
+	given = resv_put_found(&h);
+	raise(SIGUSR1);
+	ASSERT(steps > 100 && steps < STEPS_MOST);
+	ASSERT(!given && resv_busy(&h));
+	/* It is the queue's then, which nobody can keep from giving it back. */
+	rewritten = newer_if_allowed;
+	raise(SIGUSR1);
+	ret = resv_unlock(&h);
+	raise(SIGUSR1);
+	ASSERT_OK(ret);
+	ASSERT_EQ(resv_word_mode(atomic_load(state_word())), RESV_FREE);
+	rig_free();
 }
 
 /* Before it is waited for the buffer itself, and so before the place in the queue. */

@@ -158,11 +158,19 @@ static int ensure_entry(struct resv_hold *h)
 	return h->shared ? 0 : find_entry(h);
 }
 
+/*
+ * So often the word may change under the hands of who takes or gives back by it. Then the queue
+ * has to do, which nobody can keep from being joined.
+ */
+#define FOUND_TURNS 100
+
 bool resv_take_found(struct resv_hold *h)
 {
 	uint64_t word = atomic_load_explicit(&h->state->word, memory_order_relaxed), next;
+	unsigned int turns = 0;
 
-	while ((next = resv_word_take(word, h->entry, h->kind & RESV_WRITE))) {
+	while (turns++ < FOUND_TURNS &&
+	       (next = resv_word_take(word, h->entry, h->kind & RESV_WRITE))) {
 		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
 							     memory_order_acq_rel,
 							     memory_order_relaxed))
@@ -178,9 +186,10 @@ bool resv_take_found(struct resv_hold *h)
 bool resv_put_found(struct resv_hold *h)
 {
 	uint64_t word = atomic_load_explicit(&h->state->word, memory_order_relaxed), next;
+	unsigned int turns = 0;
 
-	while (!resv_word_queued(word) && resv_word_mode(word) != RESV_SLOW &&
-	       resv_word_names(word, h->entry)) {
+	while (turns++ < FOUND_TURNS && !resv_word_queued(word) &&
+	       resv_word_mode(word) != RESV_SLOW && resv_word_names(word, h->entry)) {
 		next = resv_word_put(word, h->entry);
 		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
 							     memory_order_acq_rel,
@@ -438,13 +447,6 @@ int resv_rejoin(struct resv_hold *h)
 	return resv_enqueue(h, kind);
 }
 
-int resv_unlock(struct resv_hold *h)
-{
-	if (resv_put(h))
-		return 0;
-	return resv_busy(h) ? leave_queue(h) : -EPERM;
-}
-
 /* What the fast path took becomes an entry in the queue, which can say more. */
 static void slow_down(struct resv_hold *h)
 {
@@ -455,6 +457,16 @@ static void slow_down(struct resv_hold *h)
 	if (resv_word_mode(word) != RESV_SLOW && resv_word_names(word, h->entry))
 		atomic_fetch_or(&h->state->word, RESV_QUEUED);
 	resv_settle(h->control, h->lock);
+}
+
+int resv_unlock(struct resv_hold *h)
+{
+	if (resv_put(h))
+		return 0;
+	if (!resv_busy(h))
+		return -EPERM;
+	slow_down(h);
+	return leave_queue(h);
 }
 
 int resv_unlock_torn(struct resv_hold *h)
