@@ -297,7 +297,12 @@ TEST(F8_memory_that_cannot_be_had_is_refused_with_words)
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", NULL, 1), EINVAL);
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", "frame", 0), EINVAL);
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", "frame", (UINT64_C(1) << 40) + 1), EINVAL);
-	ASSERT_ERR(dma_buf_heap_alloc("locked", "frame", 1), EOPNOTSUPP);
+}
+
+/* A lock belongs to a mapping, so what there is to lock is ordinary memory. */
+TEST(F8_locked_memory_is_for_its_users_to_lock)
+{
+	check_zeros(dma_buf_heap_alloc("locked", "frame", 8 * KIB), 8 * KIB);
 }
 
 /* A heap of one's own. */

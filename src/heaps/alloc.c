@@ -71,10 +71,9 @@ static int alloc(const struct dma_buf_heap_info *info, const struct dma_buf_heap
 	return class->alloc(name, size);
 }
 
-DMABUF_PUBLIC int dma_buf_heap_alloc(const char *heap, const char *name, uint64_t size)
+static int take(const char *heap, const char *name, uint64_t size, struct dma_buf_heap_info *info)
 {
 	const struct heap_class *class = NULL;
-	struct dma_buf_heap_info info;
 	struct dma_buf_heap_ops ops;
 	int err = text_check(heap, DMA_BUF_HEAP_NAME_LEN, false, "heap name");
 
@@ -84,8 +83,57 @@ DMABUF_PUBLIC int dma_buf_heap_alloc(const char *heap, const char *name, uint64_
 		return err;
 	if (!size || size > HEAP_MAX_SIZE)
 		return dmabuf_fail(EINVAL, "heap alloc: size %" PRIu64 " must be 1 to 2^40", size);
-	err = heaps_find(heap, &info, &ops, &class);
-	return err ? err : alloc(&info, &ops, class, name, size);
+	err = heaps_find(heap, info, &ops, &class);
+	return err ? err : alloc(info, &ops, class, name, size);
+}
+
+DMABUF_PUBLIC int dma_buf_heap_alloc(const char *heap, const char *name, uint64_t size)
+{
+	struct dma_buf_heap_info info;
+
+	return take(heap, name, size, &info);
+}
+
+static void note(struct heap_attempts *attempts, const char *heap, int err)
+{
+	struct heap_attempt *a = &attempts->list[attempts->count++];
+
+	memset(a, 0, sizeof(*a));
+	text_copy(a->heap, sizeof(a->heap), heap);
+	a->error = -err;
+	text_copy(a->why, sizeof(a->why), dmabuf_last_error());
+}
+
+static int fail_all(const struct heap_attempts *attempts)
+{
+	char words[320] = "";
+	size_t used = 0;
+
+	for (uint32_t n = 0; n < attempts->count && used < sizeof(words); n++)
+		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s: %s",
+					 n ? "; " : "", attempts->list[n].heap,
+					 strerror(attempts->list[n].error));
+	return dmabuf_fail(attempts->list[attempts->count - 1].error,
+			   "no heap of the plan has memory: %s", words);
+}
+
+int heaps_alloc_first(const char (*heaps)[DMA_BUF_HEAP_NAME_LEN], unsigned int count,
+		      const char *name, uint64_t size, int (*accept)(int fd, uint64_t size),
+		      struct dma_buf_heap_info *info, struct heap_attempts *attempts)
+{
+	int fd, err;
+
+	attempts->count = 0;
+	for (unsigned int n = 0; n < count; n++) {
+		fd = take(heaps[n], name, size, info);
+		err = fd < 0 ? fd : accept(fd, size);
+		if (!err)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		note(attempts, heaps[n], err);
+	}
+	return count ? fail_all(attempts) : dmabuf_fail(EINVAL, "memory from no heap");
 }
 
 static int take_options(const struct dma_buf_negotiation *answer, const char *name,
@@ -103,9 +151,9 @@ DMABUF_PUBLIC int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *an
 					    const char *name, struct dma_buf_allocation *allocation)
 {
 	struct dma_buf_allocation made = { .size = sizeof(made) };
-	char words[320] = "", heap[DMA_BUF_HEAP_NAME_LEN];
+	struct heap_attempts attempts = { .count = 0 };
+	char heap[DMA_BUF_HEAP_NAME_LEN];
 	int fd = take_options(answer, name, allocation);
-	size_t used = 0;
 
 	if (fd < 0)
 		return fd;
@@ -123,9 +171,7 @@ DMABUF_PUBLIC int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *an
 			return fd;
 		}
 		made.errors[made.attempts++] = -fd;
-		if (used < sizeof(words))
-			used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s: %s",
-						 n ? "; " : "", heap, strerror(-fd));
+		note(&attempts, heap, fd);
 	}
-	return dmabuf_fail(-fd, "no heap of the plan has memory: %s", words);
+	return fail_all(&attempts);
 }

@@ -36,6 +36,27 @@ extern const struct heap_class heap_hugetlb;
 extern const struct heap_class heap_secret;
 extern const struct heap_class heap_kernel;
 
+/* A heap that could not be had, and why. */
+struct heap_attempt {
+	char heap[DMA_BUF_HEAP_NAME_LEN];
+	int32_t error; /* a positive errno */
+	char why[92];
+};
+
+struct heap_attempts {
+	uint32_t count;
+	struct heap_attempt list[DMA_BUF_MAX_HEAPS];
+};
+
+/*
+ * alloc.c: memory from the first of these heaps that has some. A descriptor and what the heap
+ * offers, or what the last one said as -errno with all their words; @attempts (not NULL) has those
+ * that failed. @accept has the last word about a descriptor: 0, or -errno with words.
+ */
+int heaps_alloc_first(const char (*heaps)[DMA_BUF_HEAP_NAME_LEN], unsigned int count,
+		      const char *name, uint64_t size, int (*accept)(int fd, uint64_t size),
+		      struct dma_buf_heap_info *info, struct heap_attempts *attempts);
+
 /* heaps.c: built-in and registered ones. */
 unsigned int heaps_describe(const struct heap_places *places, struct dma_buf_heap_info *list,
 			    unsigned int max);

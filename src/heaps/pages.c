@@ -108,4 +108,4 @@ static unsigned int describe_locked(const struct heap_places *places,
 	return 1;
 }
 
-const struct heap_class heap_locked = { describe_locked, NULL, "locked" };
+const struct heap_class heap_locked = { describe_locked, alloc_memfd, "locked" };

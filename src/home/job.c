@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Requests that may take a while, as getting memory does: a few threads of their own, so that
+ * neither the library's thread waits for a heap, nor a heap for functions that programs queued.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "error.h"
+#include "home/homes.h"
+#include "library-thread.h"
+
+/* One that waits for another's allocation gives up after this; the visitor did so before. */
+#define PATIENCE_MS 60000
+
+struct job {
+	struct dmabuf_list link;
+	struct home *home;
+	int fd; /* the visitor's */
+	struct wire_request request;
+};
+
+/* Guarded by the homes' lock. */
+static struct dmabuf_list waiting = { &waiting, &waiting };
+static struct dmabuf_list running = { &running, &running };
+static unsigned int job_count, threads;
+
+void job_answer(int fd, int result, const struct home_storage *storage,
+		const struct heap_attempts *attempts, const char *words)
+{
+	struct wire_answer answer;
+	size_t length = strnlen(words, sizeof(answer.words) - 1);
+
+	memset(&answer, 0, sizeof(answer));
+	answer.head = wire_head(WIRE_ANSWER);
+	answer.error = result < 0 ? -result : 0;
+	if (result < 0)
+		memcpy(answer.words, words, length);
+	else if (storage)
+		answer.storage = *storage;
+	if (attempts)
+		answer.attempts = *attempts;
+	(void)talk_send(fd, &answer, sizeof(answer), storage ? result : -1);
+}
+
+static void forget_list(struct dmabuf_list *list)
+{
+	struct job *job;
+
+	while (!list_empty(list)) {
+		job = container_of(list->next, struct job, link);
+		list_remove(&job->link);
+		close(job->fd);
+	}
+}
+
+/* Memory stays, as a sanitizer's allocator may be in use by a thread that is not here. */
+void jobs_forget(void)
+{
+	forget_list(&waiting);
+	forget_list(&running);
+	job_count = threads = 0;
+}
+
+/* Nobody waits for the answer any more. */
+static bool gone(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+static void prepare(struct job *job)
+{
+	struct heap_attempts attempts = { .count = 0 };
+	const struct wire_request *r = &job->request;
+	struct home_storage storage;
+	int fd = storages_prepare(job->home, r->generation, r->heaps, r->heap_count,
+				  clock_ms() + PATIENCE_MS, &storage, &attempts);
+
+	job_answer(job->fd, fd, fd < 0 ? NULL : &storage, &attempts, dmabuf_last_error());
+	if (fd >= 0)
+		close(fd);
+}
+
+static void work(struct job *job)
+{
+	int err;
+
+	if (gone(job->fd))
+		return;
+	if (job->request.wish == WIRE_PREPARE) {
+		prepare(job);
+		return;
+	}
+	err = storages_settle(job->home);
+	job_answer(job->fd, err, NULL, NULL, dmabuf_last_error());
+}
+
+static void finish(struct job *job)
+{
+	int fd;
+
+	homes_lock();
+	list_remove(&job->link);
+	job_count--;
+	fd = job->fd;
+	homes_unlock();
+	talk_hang_up(fd);
+	homes_put(job->home);
+	free(job);
+}
+
+static struct job *next_job(void)
+{
+	struct job *job = NULL;
+
+	homes_lock();
+	if (list_empty(&waiting)) {
+		threads--;
+	} else {
+		job = container_of(waiting.next, struct job, link);
+		list_remove(&job->link);
+		list_add_before(&job->link, &running);
+	}
+	homes_unlock();
+	return job;
+}
+
+static void *run(void *arg)
+{
+	struct job *job;
+
+	while ((job = next_job())) {
+		work(job);
+		finish(job);
+	}
+	return NULL;
+}
+
+/* 0, or a positive errno. */
+static int enqueue(struct job *job)
+{
+	int err = 0;
+
+	homes_lock();
+	if (job_count == OFFICE_JOBS)
+		err = EBUSY;
+	else if (threads < OFFICE_THREADS) {
+		err = library_thread(NULL, run, NULL);
+		threads += !err;
+		if (threads)
+			err = 0;
+	}
+	if (!err) {
+		job_count++;
+		list_add_before(&job->link, &waiting);
+	}
+	homes_unlock();
+	return err;
+}
+
+void job_begin(struct home *home, int fd, const struct wire_request *request)
+{
+	struct job *job = malloc(sizeof(*job));
+	int err = job ? 0 : ENOMEM;
+
+	if (job) {
+		job->home = home;
+		job->fd = fd;
+		job->request = *request;
+		err = enqueue(job);
+	}
+	if (!err)
+		return;
+	job_answer(fd, -err, NULL, NULL, "the exporter has no thread to serve it");
+	talk_hang_up(fd);
+	homes_put(home);
+	free(job);
+}
