@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "device.h"
 
+#include <dmabuf/heap.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -58,6 +60,20 @@ int device_parameters_take(struct dma_buf_device_parameters *to,
 		return err;
 	to->size = sizeof(*to);
 	return device_parameters_check(to);
+}
+
+void device_needs(struct dma_buf_device_parameters *to, const struct dma_buf_device *dev,
+		  enum dma_data_direction direction)
+{
+	struct constraints_fault fault;
+
+	*to = dev->parameters;
+	/* That they go together was looked at when the device was made. */
+	if (direction != DMA_TO_DEVICE)
+		(void)constraints_add(to, &dev->write_parameters, &fault);
+	/* The processor reaches whatever this process holds the descriptor of. */
+	if (dev == &cpu_device)
+		to->trust_domain = DMA_BUF_TRUST_HOLDERS;
 }
 
 static int info_take(struct dma_buf_device_info *known, struct dma_buf_device *dev,

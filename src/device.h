@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include <dmabuf/device.h>
+#include <dmabuf/dma-direction.h>
 
 struct dma_buf_device {
 	atomic_uint refs;
@@ -22,5 +23,9 @@ int device_parameters_check(const struct dma_buf_device_parameters *p);
 /* A checked copy of what a caller gave, who may know fewer fields. The same returns. */
 int device_parameters_take(struct dma_buf_device_parameters *to,
 			   const struct dma_buf_device_parameters *from);
+
+/* What @dev needs of a buffer that it transfers in @direction: where it writes, for that too. */
+void device_needs(struct dma_buf_device_parameters *to, const struct dma_buf_device *dev,
+		  enum dma_data_direction direction);
 
 #endif

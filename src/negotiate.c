@@ -70,11 +70,11 @@ static int take_parameters(struct question *q, unsigned int i, const struct dma_
 	struct constraints_fault fault;
 	int err;
 
-	if (p->device) {
-		base = &p->device->parameters;
-		more = &p->device->write_parameters;
-	}
 	q->participants[i] = &q->parameters[i];
+	if (p->device) {
+		device_needs(&q->parameters[i], p->device, p->direction);
+		return 0;
+	}
 	if (base) {
 		err = device_parameters_take(&q->parameters[i], base);
 		if (err)
@@ -83,9 +83,6 @@ static int take_parameters(struct question *q, unsigned int i, const struct dma_
 		memset(&q->parameters[i], 0, sizeof(q->parameters[i]));
 		q->parameters[i].size = sizeof(q->parameters[i]);
 	}
-	/* The processor reaches whatever this process holds the descriptor of. */
-	if (p->device == dma_buf_cpu_device())
-		q->parameters[i].trust_domain = DMA_BUF_TRUST_HOLDERS;
 	if (p->direction == DMA_TO_DEVICE || !more)
 		return 0;
 	err = device_parameters_take(&writing, more);
@@ -122,7 +119,7 @@ static int take_participants(struct question *q)
 
 static bool is_known(const struct dma_buf_request *r, const char *name)
 {
-	if (!strcmp(name, "stride_alignment") || !strcmp(name, "plane_alignment"))
+	if (constraints_knows(name))
 		return true;
 	for (unsigned int k = 0; k < r->known_count; k++)
 		if (r->known[k] && !strcmp(r->known[k], name))

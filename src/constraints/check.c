@@ -82,10 +82,10 @@ static bool is_name(const char *name)
 	return i > 0 && i < DMA_BUF_PARAMETER_NAME_LEN;
 }
 
-static bool is_alignment(const struct dma_buf_named_parameter *n)
+bool constraints_knows(const char *name)
 {
-	return constraints_name_is(n->name, "stride_alignment") ||
-	       constraints_name_is(n->name, "plane_alignment");
+	return constraints_name_is(name, "stride_alignment") ||
+	       constraints_name_is(name, "plane_alignment");
 }
 
 static bool check_named(const struct dma_buf_device_parameters *p, unsigned int i,
@@ -104,9 +104,10 @@ static bool check_named(const struct dma_buf_device_parameters *p, unsigned int 
 	for (k = 0; k < i; k++)
 		if (constraints_name_is(p->named[k].name, n->name))
 			return bad(f, n->name, n->value, "is given twice");
-	if (is_alignment(n) && n->rule != DMA_BUF_MERGE_MAX)
+	if (constraints_knows(n->name) && n->rule != DMA_BUF_MERGE_MAX)
 		return bad(f, n->name, n->rule, "its merge rule is the maximum");
-	if (is_alignment(n) && (!constraints_is_power_of_two(n->value) || n->value > UINT32_MAX))
+	if (constraints_knows(n->name) &&
+	    (!constraints_is_power_of_two(n->value) || n->value > UINT32_MAX))
 		return bad(f, n->name, n->value, "must be a power of two up to 2^31");
 	return true;
 }

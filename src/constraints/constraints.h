@@ -108,12 +108,17 @@ bool constraints_name_before(const char *a, const char *b);
 /* check.c: false with @fault filled in. */
 bool constraints_check(const struct dma_buf_device_parameters *p, struct constraints_fault *fault);
 bool constraints_check_heap(const struct dma_buf_heap_info *heap, struct constraints_fault *fault);
+/* Is that a named parameter that the library itself acts on? */
+bool constraints_knows(const char *name);
 /* What a device needs when it does both; @to was checked, and must be again. */
 bool constraints_add(struct dma_buf_device_parameters *to,
 		     const struct dma_buf_device_parameters *more, struct constraints_fault *fault);
 
 /* merge.c */
 void constraints_merge(const struct constraints_problem *p, struct constraints_needs *needs);
+/* The same as parameters: zeros where there is no limit. */
+void constraints_tell(const struct constraints_problem *p, const struct constraints_needs *needs,
+		      struct dma_buf_device_parameters *merged);
 /* The limits of participant @i alone, without what was dropped. */
 void constraints_limits_of(const struct constraints_problem *p, unsigned int i,
 			   struct constraints_limits *limits);

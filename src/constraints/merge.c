@@ -267,3 +267,49 @@ void constraints_merge(const struct constraints_problem *p, struct constraints_n
 	if (p->max_buffers && needs->min_buffers > p->max_buffers)
 		impossible(needs, DMA_BUF_PARAMETER_MIN_BUFFERS);
 }
+
+static uint64_t or_zero(uint64_t value, uint64_t no_limit)
+{
+	return value == no_limit ? 0 : value;
+}
+
+static uint32_t clip(uint64_t value)
+{
+	return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+void constraints_tell(const struct constraints_problem *p, const struct constraints_needs *needs,
+		      struct dma_buf_device_parameters *merged)
+{
+	const struct constraints_limits *l = &needs->limits;
+	uint64_t mask = needs->physical_mask & needs->virtual_mask;
+
+	*merged = (struct dma_buf_device_parameters){
+		.size = sizeof(*merged),
+		.max_segment_size = or_zero(l->max_segment_size, UINT64_MAX),
+		.max_segment_count = or_zero(l->max_segment_count, UINT64_MAX),
+		.segment_boundary_mask = or_zero(l->segment_boundary_mask, UINT64_MAX),
+		.dma_mask = or_zero(mask, UINT64_MAX),
+		.address_alignment = or_zero(l->address_alignment, 1),
+		.length_granularity = or_zero(l->length_granularity, 1),
+		.trust_domain = needs->trust_domain,
+		.min_buffers = clip(needs->min_buffers),
+		.preferred_buffers = clip(needs->preferred_buffers),
+		.contiguous = needs->contiguous,
+		.page_backed = needs->page_backed,
+		.cpu_needed = needs->cpu_needed,
+		.cpu_forbidden = needs->cpu_forbidden,
+		.protected_memory = needs->trust_domain != 0,
+		.physical = needs->kind[2] || needs->kind[3],
+		.line_by_line = needs->kind[1] || needs->kind[3],
+	};
+	for (unsigned int i = 0; i < p->count; i++) {
+		const struct dma_buf_device_parameters *d = p->participants[i];
+
+		merged->noncoherent |= d->noncoherent;
+		if (merged->preferred_segment_size < d->preferred_segment_size)
+			merged->preferred_segment_size = d->preferred_segment_size;
+	}
+	for (unsigned int k = 0; k < needs->named_count && k < DMA_BUF_NAMED_PARAMETERS; k++)
+		merged->named[k] = needs->named[k];
+}
