@@ -22,6 +22,7 @@
 #ifndef DMABUF_H
 #define DMABUF_H
 
+#include <dmabuf/attach.h>
 #include <dmabuf/block.h>
 #include <dmabuf/device-lock.h>
 #include <dmabuf/constraints.h>

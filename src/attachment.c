@@ -11,12 +11,16 @@
 #include <string.h>
 #include <time.h>
 
+#include <dmabuf/attach.h>
+
+#include "attachment-constraints.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
 #include "ownership.h"
 #include "registry.h"
 #include "shm/lock.h"
+#include "shm/parameters.h"
 #include "text.h"
 
 int attachment_check(struct dma_buf_attachment *attach)
@@ -47,17 +51,19 @@ struct shm_attachment *attachment_entry(struct attachment *a)
 #define MUTEX_CLOCK CLOCK_MONOTONIC
 #endif
 
-static int list_lock(struct buffer *b)
+int attachments_lock(struct buffer *b, bool *nested)
 {
 	struct timespec until;
 	int err;
 
+	*nested = false;
+
 	clock_gettime(MUTEX_CLOCK, &until);
 	until.tv_sec += LOCK_TIMEOUT_MS / 1000;
 	err = pthread_mutex_clocklock(&b->list_mutex, MUTEX_CLOCK, &until);
-	if (err == EDEADLK)
-		return dmabuf_fail(EDEADLK,
-				   "attach or detach from inside the exporter's attach or detach");
+	*nested = err == EDEADLK;
+	if (*nested)
+		return 0;
 	if (err)
 		return dmabuf_fail(err,
 				   "another thread of this process holds the buffer's list "
@@ -71,7 +77,7 @@ static int list_lock(struct buffer *b)
 	return err;
 }
 
-static void list_unlock(struct buffer *b)
+void attachments_unlock(struct buffer *b)
 {
 	unlock_list(&b->client, &b->control);
 	pthread_mutex_unlock(&b->list_mutex);
@@ -93,23 +99,18 @@ static int find_entry(struct buffer *b, uint32_t *index)
 			   DMA_BUF_MAX_ATTACHMENTS);
 }
 
-static void fill_entry(struct buffer *b, uint32_t index, const struct dma_buf_device *dev)
+static void fill_entry(struct buffer *b, const struct attachment *a)
 {
-	struct shm_attachment *entry = &b->control.attachments[index];
-	const struct dma_buf_device_parameters *p = &dev->parameters;
+	struct shm_attachment *entry = &b->control.attachments[a->index];
 
 	atomic_store(&entry->mapped, 0);
 	atomic_store(&entry->direction, DMA_NONE);
 	atomic_store(&entry->device_readers, 0);
 	atomic_store(&entry->device_writers, 0);
-	text_copy(entry->device, sizeof(entry->device), dev->name);
-	entry->max_segment_size = p->max_segment_size;
-	entry->max_segment_count = p->max_segment_count;
-	entry->segment_boundary_mask = p->segment_boundary_mask;
-	entry->dma_mask = p->dma_mask;
-	entry->address_alignment = p->address_alignment;
-	entry->length_granularity = p->length_granularity;
-	entry->noncoherent = p->noncoherent;
+	text_copy(entry->device, sizeof(entry->device), a->base.dev->name);
+	entry->usage = a->usage;
+	entry->flags = a->vouched ? SHM_ATTACHMENT_VOUCHED : 0;
+	shm_parameters_write(&entry->parameters, &a->needs);
 	atomic_store(&entry->owner, CLIENT_OWNER(b->client.slot, b->client.generation));
 }
 
@@ -132,7 +133,8 @@ static void unlink_attachment(struct buffer *b, struct attachment *a)
 		a->next->prev = a->prev;
 }
 
-static struct attachment *attachment_new(struct dma_buf *dmabuf, struct dma_buf_device *dev)
+static struct attachment *attachment_new(struct dma_buf *dmabuf, struct dma_buf_device *dev,
+					 enum dma_data_direction usage)
 {
 	struct attachment *a = calloc(1, sizeof(*a));
 
@@ -142,6 +144,8 @@ static struct attachment *attachment_new(struct dma_buf *dmabuf, struct dma_buf_
 	a->base.dmabuf = dmabuf;
 	a->base.dev = dma_buf_device_get(dev);
 	a->base.dir = DMA_NONE;
+	a->usage = usage;
+	device_needs(&a->needs, dev, usage);
 	return a;
 }
 
@@ -152,12 +156,15 @@ static void attachment_free(struct attachment *a)
 	free(a);
 }
 
-/* With the list lock held. */
-static int attach_locked(struct buffer *b, struct attachment *a)
+/* With the list lock held. @question: NULL if the device needs nothing. */
+static int attach_locked(struct buffer *b, struct attachment *a,
+			 struct attachments_problem *question)
 {
 	int err;
 
 	err = find_entry(b, &a->index);
+	if (!err && question)
+		err = attachments_admit(b, a, question);
 	if (err)
 		return err;
 	if (b->base.ops->attach) {
@@ -167,34 +174,71 @@ static int attach_locked(struct buffer *b, struct attachment *a)
 					   "exporter %s refused device %s: %s", b->exp_name,
 					   a->base.dev->name, strerror(err < 0 ? -err : EINVAL));
 	}
-	fill_entry(b, a->index, a->base.dev);
+	/* Once nobody can refuse any more: tracking is not undone. */
+	err = a->needs.noncoherent ? ownership_track(b) : 0;
+	if (err) {
+		if (b->base.ops->detach)
+			b->base.ops->detach(&b->base, &a->base);
+		return err;
+	}
+	fill_entry(b, a);
 	link_attachment(b, a);
 	return 0;
 }
 
+static int attach_asking(struct buffer *b, struct attachment *a,
+			 struct attachments_problem *question)
+{
+	bool nested;
+	int err = attachments_lock(b, &nested);
+
+	if (err)
+		return err;
+	if (nested)
+		return dmabuf_fail(EDEADLK,
+				   "attach or detach from inside the exporter's attach or detach");
+	err = attach_locked(b, a, question);
+	attachments_unlock(b);
+	return err;
+}
+
+/* Heaps are looked at for the explanation, and so without locks. */
+static int attach(struct buffer *b, struct attachment *a)
+{
+	struct attachments_problem *question = NULL;
+	int err;
+
+	if (!attachments_needs_nothing(&a->needs)) {
+		question = malloc(sizeof(*question));
+		if (!question)
+			return dmabuf_fail(ENOMEM, "no memory to look at a buffer's devices");
+		question->unfit = false;
+	}
+	err = attach_asking(b, a, question);
+	if (question && question->unfit)
+		err = attachments_refuse(b, a, question);
+	free(question);
+	return err;
+}
+
 static void detach(struct buffer *b, struct attachment *a);
 
-DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
-							struct dma_buf_device *dev)
+DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach_for(struct dma_buf *dmabuf,
+							    struct dma_buf_device *dev,
+							    enum dma_data_direction usage)
 {
 	struct buffer *b = to_buffer(dmabuf);
 	struct attachment *a;
 	int err;
 
-	if (buffer_check(dmabuf) < 0)
+	if (buffer_check(dmabuf) < 0 || direction_check(usage) < 0)
 		return NULL;
 	if (!dev)
 		return dmabuf_fail_ptr(EINVAL, "no device (NULL) to attach");
-	if (dev->parameters.noncoherent && ownership_track(b) < 0)
-		return NULL;
-	a = attachment_new(dmabuf, dev);
+	a = attachment_new(dmabuf, dev, usage);
 	if (!a)
 		return NULL;
-	err = list_lock(b);
-	if (!err) {
-		err = attach_locked(b, a);
-		list_unlock(b);
-	}
+	err = attach(b, a);
 	if (err) {
 		attachment_free(a);
 		errno = -err;
@@ -207,6 +251,12 @@ DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
 		return NULL;
 	}
 	return &a->base;
+}
+
+DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf,
+							struct dma_buf_device *dev)
+{
+	return dma_buf_attach_for(dmabuf, dev, DMA_BIDIRECTIONAL);
 }
 
 static void release_entry(struct buffer *b, struct attachment *a)

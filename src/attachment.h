@@ -25,6 +25,9 @@ struct mapping {
 struct attachment {
 	struct dma_buf_attachment base;
 	uint32_t index; /* of the shared entry */
+	enum dma_data_direction usage;
+	struct dma_buf_device_parameters needs; /* of the device, for that */
+	bool vouched;				/* by the exporter: @needs do not count */
 	pthread_mutex_t map_lock;
 	struct mapping *mappings;	/* guarded by map_lock */
 	struct attachment *prev, *next; /* of the buffer's list */
@@ -41,6 +44,13 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 
 /* 0 if @attach is attached now, in this process; else -EINVAL or -ECHILD with words. */
 int attachment_check(struct dma_buf_attachment *attach);
+
+/*
+ * The list lock. @nested: this thread has it already, inside the exporter's attach or detach, and
+ * so must not unlock. 0 or -errno with words.
+ */
+int attachments_lock(struct buffer *b, bool *nested);
+void attachments_unlock(struct buffer *b);
 
 struct shm_attachment *attachment_entry(struct attachment *a);
 

@@ -49,6 +49,7 @@ struct buffer {
 	uint64_t cookie;		      /* of the process that the handle belongs to */
 	unsigned int refs;		      /* guarded by the registry's lock */
 	bool exporter;			      /* this process made the buffer and runs release */
+	bool own_tables;		      /* each device's table obeys its own limits only */
 	bool zombie;			      /* released here, but referred to elsewhere */
 	atomic_bool escaped;		      /* a descriptor left the library */
 	char exp_name[DMA_BUF_NAME_LEN];

@@ -118,6 +118,8 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 	} else {
 		storage_compact(&b->storage, b->fd, &b->control, size);
 	}
+	if (b->own_tables)
+		facts.flags |= SHM_OWN_TABLES;
 	err = client_join(&b->client, &b->control);
 	if (!err && b->client.slot != 0)
 		err = dmabuf_fail(ENOMEM, "the kernel would not lock a new buffer's first place");
@@ -148,6 +150,7 @@ static struct buffer *export_buffer(const struct dma_buf_export_info *info, cons
 		return NULL;
 	text_copy(b->exp_name, sizeof(b->exp_name),
 		  info->exp_name ? info->exp_name : program_invocation_short_name);
+	b->own_tables = info->ops->own_tables;
 	err = export_memory(b, name ? name : b->exp_name, info->size, read_only);
 	if (err)
 		return export_failed(b, err);
@@ -299,6 +302,7 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 		return err;
 	b->base.size = facts.size;
 	b->base.flags = (facts.flags & SHM_READ_ONLY) ? O_RDONLY : O_RDWR;
+	b->own_tables = facts.flags & SHM_OWN_TABLES;
 	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
 	err = exporter_open(b);
 	if (!err)

@@ -8,7 +8,7 @@
 
 #include "export.h"
 
-#define MESSAGE_LEN 384
+#define MESSAGE_LEN 1280
 
 static _Thread_local char last_error[MESSAGE_LEN];
 

@@ -17,6 +17,7 @@
 #include "export.h"
 #include "resv/resv.h"
 #include "shm/client.h"
+#include "shm/parameters.h"
 #include "text.h"
 
 /* A private copy, taken through volatile words because holders go on writing meanwhile. */
@@ -67,18 +68,6 @@ static void fill_holders(struct dma_buf_info *info, struct snapshot *s, int fd)
 	}
 }
 
-static void fill_parameters(struct dma_buf_device_parameters *p, const struct shm_attachment *a)
-{
-	p->size = sizeof(*p);
-	p->max_segment_size = a->max_segment_size;
-	p->max_segment_count = a->max_segment_count;
-	p->segment_boundary_mask = a->segment_boundary_mask;
-	p->dma_mask = a->dma_mask;
-	p->address_alignment = a->address_alignment;
-	p->length_granularity = a->length_granularity;
-	p->noncoherent = a->noncoherent != 0;
-}
-
 static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s)
 {
 	struct dma_buf_attachment_info *out;
@@ -94,7 +83,9 @@ static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s
 		out = &info->attachments[info->attachment_count++];
 		text_copy_untrusted(out->device, sizeof(out->device), a->device, sizeof(a->device));
 		out->holder = s->holder_of_slot[slot];
-		fill_parameters(&out->parameters, a);
+		out->known = shm_parameters_read(&out->parameters, &a->parameters);
+		out->usage = a->usage <= DMA_NONE ? (enum dma_data_direction)a->usage : DMA_NONE;
+		out->vouched = a->flags & SHM_ATTACHMENT_VOUCHED;
 		out->mapped = a->mapped;
 		out->direction =
 			a->direction <= DMA_NONE ? (enum dma_data_direction)a->direction : DMA_NONE;

@@ -20,6 +20,14 @@ static bool device_writes(enum dma_data_direction direction)
 	return direction != DMA_TO_DEVICE;
 }
 
+static int usage_check(const struct attachment *a, enum dma_data_direction direction)
+{
+	if (a->usage == DMA_BIDIRECTIONAL || a->usage == direction)
+		return 0;
+	return dmabuf_fail(EINVAL, "device %s is attached to %s only", a->base.dev->name,
+			   a->usage == DMA_TO_DEVICE ? "read" : "write");
+}
+
 static int map_check(struct dma_buf_attachment *attach, enum dma_data_direction direction,
 		     unsigned int attrs)
 {
@@ -35,6 +43,9 @@ static int map_check(struct dma_buf_attachment *attach, enum dma_data_direction 
 				   "map attrs 0x%x: give DMA_BUF_MAP_COHERENT or "
 				   "DMA_BUF_MAP_NONCOHERENT or 0",
 				   attrs);
+	err = usage_check((struct attachment *)attach, direction);
+	if (err)
+		return err;
 	b = to_buffer(attach->dmabuf);
 	if (device_writes(direction) && b->storage.read_only && !b->storage.may_write)
 		return dmabuf_fail(EACCES, "device %s would write a read-only share",
@@ -157,8 +168,7 @@ static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
 
 	if (map_check(attach, direction, attrs) < 0)
 		return NULL;
-	noncoherent =
-		attrs ? attrs == DMA_BUF_MAP_NONCOHERENT : attach->dev->parameters.noncoherent;
+	noncoherent = attrs ? attrs == DMA_BUF_MAP_NONCOHERENT : a->needs.noncoherent;
 	if (!try_only)
 		pthread_mutex_lock(&a->map_lock);
 	else if (pthread_mutex_trylock(&a->map_lock))
@@ -411,7 +421,7 @@ static bool is_coherent(const struct attachment *a)
 
 	for (m = a->mappings; m && m->noncoherent; m = m->next)
 		;
-	return a->mappings ? m != NULL : !a->base.dev->parameters.noncoherent;
+	return a->mappings ? m != NULL : !a->needs.noncoherent;
 }
 
 /* With list_mutex held. @park: give back; else lend. Stops at the first error if lending. */

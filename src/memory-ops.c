@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "attachment.h"
 #include "buffer.h"
 #include "device.h"
 #include "error.h"
@@ -29,7 +30,8 @@ DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_memory_map(struct dma_buf_attachm
 	table = calloc(1, sizeof(*table));
 	if (!table)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a scatter table");
-	err = sg_table_build(table, b->storage.kept, b->base.size, &dev->parameters);
+	err = sg_table_build(table, b->storage.kept, b->base.size,
+			     &((struct attachment *)attach)->needs);
 	if (!err && dev->ops->map_sg) {
 		err = dev->ops->map_sg(dev, table, direction);
 		if (err)

@@ -161,7 +161,7 @@ TEST(A3_control_blocks_that_cannot_be_are_refused_by_name)
 		{ offsetof(struct shm_header, magic), 0, EINVAL, "no control block" },
 		{ offsetof(struct shm_header, version), SHM_VERSION + 1, EPROTO, "layout" },
 		{ offsetof(struct shm_header, version), 0, EPROTO, "layout" },
-		{ offsetof(struct shm_header, flags), 4, EINVAL, "flags" },
+		{ offsetof(struct shm_header, flags), SHM_FLAGS + 1, EINVAL, "flags" },
 		{ offsetof(struct shm_header, flags), SHM_READ_ONLY, EINVAL, "flags" },
 		{ offsetof(struct shm_header, flags), SHM_SPLIT, EINVAL, "does not fit" },
 		{ offsetof(struct shm_header, size), 0, EINVAL, "out of range" },

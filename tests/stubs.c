@@ -37,8 +37,13 @@ TEST(A7_attachments_are_stubs)
 	struct dma_buf_attachment attach = { .dir = DMA_NONE };
 	struct dma_buf_sg_table table = { .nents = 1 };
 	struct dma_buf buffer = { .size = 1 };
+	struct dma_buf_device_parameters parameters = { .size = sizeof(parameters) };
 
 	NOTHING(dma_buf_attach(&buffer, NULL));
+	NOTHING(dma_buf_attach_for(&buffer, NULL, DMA_TO_DEVICE));
+	REFUSED(dma_buf_explain_attach(&buffer, NULL, DMA_TO_DEVICE, NULL));
+	REFUSED(dma_buf_get_constraints(&buffer, &parameters));
+	REFUSED(dma_buf_recalc_constraints(&buffer, &parameters));
 	SILENT(dma_buf_detach(&buffer, &attach));
 	NOTHING(dma_buf_map_attachment(&attach, DMA_TO_DEVICE));
 	NOTHING(dma_buf_map_attachment_attrs(&attach, DMA_TO_DEVICE, DMA_BUF_MAP_COHERENT));

@@ -78,6 +78,13 @@ enum dma_buf_cache_op {
  *	aligned to cache lines; 0 or a negative errno. Without it the CPU's instructions are used.
  *	Only called where a non-coherent device takes part; what is needed when is the library's
  *	decision (mission row C3). Runs with the buffer's coherency lock held: no calls back.
+ * @own_tables: @map_dma_buf makes each device's table by that device's limits alone, so that limits
+ *	are not merged when devices attach (row F2). Looked at when the buffer is exported; holds in
+ *	all processes.
+ * @override_constraints: [optional] the last word where a device's needs do not suit the buffer
+ *	and the devices that are attached: 0: the exporter vouches for it, and its needs do not
+ *	count; anything else: it is refused. dmabuf_last_error() says why it would be. Runs under
+ *the list lock, before @attach (row F2).
  *
  * The dma_buf_memory_* functions below are ready-made for every mandatory member.
  */
@@ -105,6 +112,8 @@ struct dma_buf_ops {
 	void (*vunmap)(struct dma_buf *dmabuf, void *vaddr);
 	int (*cache_sync)(struct dma_buf *dmabuf, enum dma_buf_cache_op op, size_t start,
 			  size_t len);
+	bool own_tables;
+	int (*override_constraints)(struct dma_buf *dmabuf, struct dma_buf_attachment *attach);
 };
 
 /**
@@ -358,13 +367,18 @@ int dma_buf_unregister_exporter(const char *name);
  * @dev: the device; the attachment holds a reference
  *
  * Visible to every holder from now on. Takes the list lock, which serialises attach and detach in
- * all processes, the exporter's ops included.
+ * all processes, the exporter's ops included. What the device needs must go together with what all
+ * attached devices need and with the memory that the buffer has, or nothing changes; see
+ * <dmabuf/attach.h>.
  *
- * Return: an attachment; NULL with errno EINVAL, ENOSPC (DMA_BUF_MAX_ATTACHMENTS reached),
+ * Return: an attachment; NULL with errno EINVAL (NULL, or the needs do not go together: the words
+ * say whose, which, and what would help; as data: dma_buf_explain_attach()), EOPNOTSUPP (the
+ * device, or one that is attached, has a named parameter that the library does not know and must
+ * not ignore), ENOSPC (DMA_BUF_MAX_ATTACHMENTS reached),
  * EOPNOTSUPP (non-coherent device, and this CPU has no cache instructions), ETIMEDOUT (the list
  * lock was held for 5 s: the words name the holder), EIO (a holder wiped the buffer's shared
  * state), EDEADLK (called from the exporter's attach or
- * detach), ENOMEM, ECHILD, or what the exporter answered. May block. Row A4.
+ * detach), ENOMEM, ECHILD, or what the exporter answered. May block. Rows A4, F2, F3.
  */
 struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_device *dev);
 

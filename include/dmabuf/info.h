@@ -61,9 +61,12 @@ struct dma_buf_holder_info {
  * struct dma_buf_attachment_info - a device that is attached
  * @device: its name
  * @holder: index of its process in the holders' array
- * @parameters: its limits
+ * @parameters: what it needs, for the use that it is attached for
  * @mapped: tables mapped now
  * @direction: of the latest map, DMA_NONE before the first
+ * @usage: which way it may transfer; DMA_NONE: its entry makes no sense
+ * @known: false: @parameters made no sense, are shown as zeros, and do not count
+ * @vouched: the exporter vouches for it, so that @parameters do not count
  */
 struct dma_buf_attachment_info {
 	char device[DMA_BUF_DEVICE_NAME_LEN];
@@ -71,6 +74,9 @@ struct dma_buf_attachment_info {
 	struct dma_buf_device_parameters parameters;
 	unsigned int mapped;
 	enum dma_data_direction direction;
+	enum dma_data_direction usage;
+	bool known;
+	bool vouched;
 };
 
 /** DMA_BUF_MAX_ACCESSES - accesses of one buffer that can be held or waited for at a time */

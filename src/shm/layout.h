@@ -24,13 +24,14 @@
 #include "coherency.h"
 
 #define SHM_MAGIC 0x3130667562616d64ull /* "dmabuf01" */
-#define SHM_VERSION 2
+#define SHM_VERSION 3
 #define SHM_HEADER_SIZE 4096
 
 /* shm_header.flags */
 #define SHM_SPLIT 1u
 #define SHM_READ_ONLY 2u
-#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY)
+#define SHM_OWN_TABLES 4u /* see dma_buf_ops.own_tables */
+#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY | SHM_OWN_TABLES)
 
 /*
  * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
@@ -73,6 +74,41 @@ struct shm_life {
 	uint32_t pad; /* a list's node is a pointer long */
 };
 
+/* shm_parameters.flags */
+#define SHM_NEEDS_NONCOHERENT 1u
+#define SHM_NEEDS_CONTIGUOUS 2u
+#define SHM_NEEDS_PAGE_BACKED 4u
+#define SHM_NEEDS_CPU 8u
+#define SHM_NEEDS_NO_CPU 16u
+#define SHM_NEEDS_PROTECTED 32u
+#define SHM_NEEDS_PHYSICAL 64u
+#define SHM_NEEDS_LINES 128u
+
+/* struct dma_buf_device_parameters with nothing in it that could be misread; see parameters.h. */
+struct shm_parameters {
+	uint64_t max_segment_size;
+	uint64_t max_segment_count;
+	uint64_t segment_boundary_mask;
+	uint64_t dma_mask;
+	uint64_t address_alignment;
+	uint64_t length_granularity;
+	uint64_t trust_domain;
+	uint64_t preferred_segment_size;
+	uint32_t min_buffers;
+	uint32_t preferred_buffers;
+	uint32_t flags;
+	uint32_t pad;
+	struct {
+		char name[DMA_BUF_PARAMETER_NAME_LEN];
+		uint32_t rule;
+		uint32_t ignorable;
+		uint64_t value;
+	} named[DMA_BUF_NAMED_PARAMETERS];
+};
+
+/* shm_attachment.flags: the exporter vouches for it, so its parameters do not count */
+#define SHM_ATTACHMENT_VOUCHED 1u
+
 /* One device at the buffer. owner is 0 while free, else slot + 1 and the slot's generation. */
 struct shm_attachment {
 	_Atomic(uint64_t) owner;
@@ -81,13 +117,9 @@ struct shm_attachment {
 	_Atomic(uint32_t) device_readers; /* non-coherent mappings that the device owns, */
 	_Atomic(uint32_t) device_writers; /* by what it may do */
 	char device[DMA_BUF_DEVICE_NAME_LEN];
-	uint64_t max_segment_size;
-	uint64_t max_segment_count;
-	uint64_t segment_boundary_mask;
-	uint64_t dma_mask;
-	uint64_t address_alignment;
-	uint64_t length_granularity;
-	uint64_t noncoherent;
+	uint32_t usage; /* an enum dma_data_direction: what it is attached for */
+	uint32_t flags;
+	struct shm_parameters parameters; /* in force for that use */
 	uint64_t pad[2];
 };
 
@@ -185,7 +217,7 @@ struct shm_header {
 };
 
 _Static_assert(sizeof(struct shm_header) <= SHM_HEADER_SIZE, "the header is one page");
-_Static_assert(sizeof(struct shm_attachment) == 128, "two cache lines");
+_Static_assert(sizeof(struct shm_attachment) == 320, "five cache lines");
 _Static_assert(sizeof(union shm_resv_line) == 64, "a cache line");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "shared atomics");
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all who are attached need, as a question to the solver. It is put together anew each time,
+ * from checked private copies of the entries of all processes: what no library wrote is left out.
+ */
+#ifndef DMABUF_SRC_ATTACHMENT_CONSTRAINTS_H
+#define DMABUF_SRC_ATTACHMENT_CONSTRAINTS_H
+
+#include <dmabuf/attach.h>
+
+#include "buffer.h"
+#include "constraints/constraints.h"
+
+struct attachment;
+
+/* 20 KiB of which mostly little is used; from the heap. @problem points into it. */
+struct attachments_problem {
+	struct constraints_problem problem; /* its heaps: see attachments_problem_heap() */
+	struct dma_buf_attach_participant participants[DMA_BUF_MAX_PARTICIPANTS];
+	const struct dma_buf_device_parameters *parameters[DMA_BUF_MAX_PARTICIPANTS];
+	const char *names[DMA_BUF_MAX_PARTICIPANTS];
+	struct dma_buf_heap_info heap;
+	const struct dma_buf_heap_info *heap_list[1];
+	bool unfit; /* no, by attachments_admit() */
+};
+
+/*
+ * With the list lock held: everybody, and no heap. 0, or -EOPNOTSUPP with words for a named
+ * parameter that must not be ignored and is not known.
+ */
+int attachments_problem(struct buffer *b, struct attachments_problem *p);
+
+/* The same with one more. */
+int attachments_problem_add(struct attachments_problem *p, const char *name,
+			    enum dma_data_direction usage,
+			    const struct dma_buf_device_parameters *needs);
+
+/* Ask about the memory that the buffer has. */
+void attachments_problem_heap(const struct buffer *b, struct attachments_problem *p);
+
+/*
+ * With the list lock held: would memory from @heap suit everybody? 1 or 0, -ENOMEM, -EOPNOTSUPP as
+ * above.
+ */
+int attachments_fit(struct buffer *b, const struct dma_buf_heap_info *heap);
+
+/*
+ * With the list lock held: may @a come? 0; -EOPNOTSUPP with words; -EINVAL with @p->unfit, and no
+ * words yet: see attachments_refuse().
+ */
+int attachments_admit(struct buffer *b, struct attachment *a, struct attachments_problem *p);
+
+/* Without any lock: that in words, with what would help. Always -EINVAL. */
+int attachments_refuse(const struct buffer *b, const struct attachment *a,
+		       const struct attachments_problem *p);
+
+/* Whoever needs nothing in particular fits wherever there is ordinary memory. */
+bool attachments_needs_nothing(const struct dma_buf_device_parameters *needs);
+
+#endif
