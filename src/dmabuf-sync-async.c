@@ -469,11 +469,11 @@ static bool take_at_once(struct sync_attempt *a)
 {
 	if (a->func || a->num_inputs || a->sync->fd >= 0)
 		return false;
-	while (a->at < a->count &&
-	       resv_take_word(&a->members[a->at]->hold, a->members[a->at]->hold.kind))
-		sync_note(a->members[a->at++], 0);
-	if (a->at < a->count)
-		return false;
+	for (; a->at < a->count; a->at++) {
+		sync_note(a->members[a->at], 0);
+		if (!resv_take_word(&a->members[a->at]->hold, a->members[a->at]->hold.kind))
+			return false;
+	}
 	grant(a, 0);
 	return true;
 }

@@ -75,12 +75,12 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 		if (deadline)
 			sync_say_acquiring(members, at, true, members[at]->hold.buffer->key.inode);
 		members[at]->hold.holding = count > 1;
+		sync_note(members[at], resv_self());
 		ret = resv_lock(&members[at]->hold, members[at]->hold.kind, deadline, intr);
 		if (ret == -EOWNERDEAD)
 			torn = true;
 		else if (ret)
 			break;
-		sync_note(members[at], resv_self());
 	}
 	if (deadline)
 		sync_say_acquiring(members, at < count ? at : count, false, 0);
@@ -126,8 +126,10 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 	unsigned int i;
 	int ret = 0, err;
 
-	for (i = 0; i < count && resv_take(&members[i]->hold, members[i]->hold.kind); i++) {
+	for (i = 0; i < count; i++) {
 		sync_note(members[i], thread);
+		if (!resv_take(&members[i]->hold, members[i]->hold.kind))
+			break;
 		tracked |= sync_is_tracked(members[i]);
 	}
 	if (i < count) {
@@ -190,15 +192,11 @@ static inline bool is_ours(const struct dmabuf_sync *sync)
 	return atomic_load_explicit(sync->process, memory_order_relaxed) == sync->cookie;
 }
 
-/* Taken, by a thread that did not have it before, or of a buffer whose coherency is tracked. */
+/* Taken, of a buffer whose coherency is tracked. */
 static __attribute__((noinline)) int begin_only(struct dmabuf_sync *sync)
 {
-	int err = 0;
+	int err = sync_begin_members(&sync->only, 1);
 
-	sync_note(sync->only, resv_self());
-	/* Not before it is ours: a device might come and go in between. */
-	if (sync_is_tracked(sync->only))
-		err = sync_begin_members(&sync->only, 1);
 	if (!err)
 		sync->status = SYNC_LOCKED;
 	return err;
@@ -210,10 +208,12 @@ static inline __attribute__((always_inline)) int lock_fast(struct dmabuf_sync *s
 	struct sync_member *m;
 
 	if (!sync || !(m = sync->only) || sync->status != SYNC_UNLOCKED || timeout_ms < 0 ||
-	    !is_ours(sync) || !resv_take_again(&m->hold))
+	    !is_ours(sync) ||
+	    atomic_load_explicit(&m->hold.thread, memory_order_relaxed) != resv_self_number ||
+	    !resv_take_again(&m->hold))
 		return lock(sync, timeout_ms, intr);
-	if (atomic_load_explicit(&m->hold.thread, memory_order_relaxed) != resv_self_number ||
-	    sync_is_tracked(m))
+	/* Not before it is ours: a device might come and go in between. */
+	if (sync_is_tracked(m))
 		return begin_only(sync);
 	sync->status = SYNC_LOCKED;
 	return 0;

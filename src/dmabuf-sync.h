@@ -76,10 +76,15 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 /* Give them back: 0; -ETIMEDOUT if one had been lost; -EIO. */
 int sync_unlock_members(struct sync_member **members, unsigned int count);
 
-/* Whose hold it is, for who would wait for itself; 0: no thread's. */
+/*
+ * Whose hold it is, for who would wait for itself; 0: no thread's. Before it is asked for: the
+ * thread that had it last would take it for its own. Seldom a store, which the atomic operation
+ * that follows would wait for.
+ */
 static inline void sync_note(struct sync_member *m, uintptr_t thread)
 {
-	atomic_store_explicit(&m->hold.thread, thread, memory_order_relaxed);
+	if (atomic_load_explicit(&m->hold.thread, memory_order_relaxed) != thread)
+		atomic_store_explicit(&m->hold.thread, thread, memory_order_relaxed);
 }
 
 /*

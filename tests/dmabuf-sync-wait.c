@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Waits: how they end, and what they say when they end in vain. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -261,5 +262,43 @@ TEST(D5_no_wait_and_no_lease_hangs_on_the_wall_clock)
 	remote_kill(&r);
 	close(fd);
 	dmabuf_sync_fini(mine);
+	dma_buf_put(dmabuf);
+}
+
+static void *wait_with_what_another_had(void *arg)
+{
+	ASSERT_OK(dmabuf_sync_lock(arg));
+	ASSERT_OK(dmabuf_sync_unlock(arg));
+	return NULL;
+}
+
+/* It was this thread's; while another waits with it, this one may wait for the same buffer. */
+static void hand_to_a_waiting_thread(struct dma_buf *dmabuf, struct dmabuf_sync *sync,
+				     struct remote *r)
+{
+	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
+	pthread_t thread;
+
+	ASSERT_OK(remote_lock(r, 0));
+	ASSERT_EQ(pthread_create(&thread, NULL, wait_with_what_another_had, sync), 0);
+	until_accesses(dmabuf, DMA_BUF_ACCESS_WAITING, 1);
+	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20), ETIMEDOUT);
+	ASSERT_OK(remote_unlock(r));
+	pthread_join(thread, NULL);
+	dmabuf_sync_fini(mine);
+}
+
+TEST(D3_what_a_thread_had_before_is_no_reason_not_to_wait)
+{
+	struct dma_buf *dmabuf = buffer_new("x");
+	struct dmabuf_sync *sync = sync_of("shared", dmabuf, DMA_BUF_ACCESS_W);
+	struct remote r;
+
+	remote_with(&r, "other", dmabuf, DMA_BUF_ACCESS_W);
+	ASSERT_OK(dmabuf_sync_lock(sync));
+	ASSERT_OK(dmabuf_sync_unlock(sync));
+	hand_to_a_waiting_thread(dmabuf, sync, &r);
+	remote_end(&r);
+	dmabuf_sync_fini(sync);
 	dma_buf_put(dmabuf);
 }
