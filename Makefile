@@ -61,6 +61,13 @@ fuzz: setup ## the fuzz targets, FUZZ_SECONDS each (600)
 mutants: setup ## seeded faults: each must make its test fail
 	@scripts/check mutants
 
+.PHONY: check-vm vm-shell
+check-vm: ## tests with the kernel's own dma-bufs, on Debian's kernels in QEMU
+	@scripts/check vm
+vm-shell: build ## a prompt in such a machine
+	@scripts/setup vm
+	@vm/run --shell -b $(BUILD)
+
 .PHONY: model
 model: setup ## the reservation protocol under spin, and the faults seeded in it
 	@model/run all
