@@ -13,6 +13,7 @@
 #include "lock-kind.h"
 #include "lock-peers.h"
 #include "team.h"
+#include "wait-times.h"
 
 #define HELD_NS 2000
 #define AWAY_NS 2000
@@ -53,14 +54,6 @@ static const struct contention_case cases[] = {
 
 #define CASES (sizeof(cases) / sizeof(cases[0]))
 
-/* Waits by length: eight steps in each power of two. */
-#define BINS (64 * 8)
-
-struct wait_times {
-	uint32_t bins[BINS];
-	double worst_ns;
-};
-
 struct run {
 	_Atomic(uint32_t) start;
 	struct {
@@ -79,27 +72,6 @@ static double figures[CASES][FIGURES][MAX_ROUNDS];
 
 static struct run *run;
 static const struct contention_case *current;
-
-static unsigned int bin_of(double ns)
-{
-	uint64_t n = ns < 8 ? 8 : (uint64_t)ns;
-	unsigned int exponent = 63 - (unsigned int)__builtin_clzll(n);
-
-	return exponent * 8 + (unsigned int)(n >> (exponent - 3) & 7);
-}
-
-/* The upper end of a bin. */
-static double bin_end(unsigned int bin)
-{
-	return (double)(1ull << bin / 8) * (1 + (bin % 8 + 1) / 8.0);
-}
-
-static void note_wait(struct wait_times *w, double ns)
-{
-	w->bins[bin_of(ns)]++;
-	if (ns > w->worst_ns)
-		w->worst_ns = ns;
-}
 
 /* Anybody else in here meanwhile would show. */
 static void payload_begin(unsigned int i, unsigned int self)
@@ -164,31 +136,17 @@ static void take_part(unsigned int self)
 	while (began < end) {
 		got = current->buffers == 1 ? hold_one(self, &began)
 					    : hold_two(self, &began, &seed);
-		note_wait(&run->process[self].waits, got - began);
+		wait_times_note(&run->process[self].waits, got - began);
 		run->process[self].holds++;
 		team_busy(bench_now_ns(), AWAY_NS);
 	}
 	current->kind->leave();
 }
 
-/* What all but one of 10,000 stay below. */
-static double p9999(unsigned int processes, uint64_t holds)
-{
-	uint64_t above = 0;
-	unsigned int bin = BINS, i;
-
-	while (bin > 0 && above <= holds / 10000) {
-		bin--;
-		for (i = 0; i < processes; i++)
-			above += run->process[i].waits.bins[bin];
-	}
-	return bin_end(bin);
-}
-
 static void sum_up(const struct contention_case *c, double result[FIGURES])
 {
 	uint64_t all = 0, least = UINT64_MAX, most = 0, payload = 0;
-	double worst = 0;
+	struct wait_times waits = { .worst_ns = 0 };
 	unsigned int i;
 
 	for (i = 0; i < c->processes; i++) {
@@ -197,8 +155,7 @@ static void sum_up(const struct contention_case *c, double result[FIGURES])
 		all += holds;
 		least = holds < least ? holds : least;
 		most = holds > most ? holds : most;
-		if (run->process[i].waits.worst_ns > worst)
-			worst = run->process[i].waits.worst_ns;
+		wait_times_add(&waits, &run->process[i].waits);
 	}
 	for (i = 0; i < c->buffers; i++)
 		payload += run->payload[i].holds;
@@ -206,10 +163,8 @@ static void sum_up(const struct contention_case *c, double result[FIGURES])
 	bench_check(payload == all * (c->buffers > 1 ? 2 : 1), "counting every hold once");
 	result[KOPS] = (double)all / RUN_NS * 1e6;
 	result[SHARE] = (double)least / (double)most;
-	result[WORST] = worst;
-	result[P9999] = p9999(c->processes, all);
-	if (result[P9999] > worst)
-		result[P9999] = worst;
+	result[WORST] = waits.worst_ns;
+	result[P9999] = wait_times_below(&waits, all / 10000);
 }
 
 static void run_case(const struct contention_case *c, double result[FIGURES])

@@ -140,6 +140,27 @@ def contention_rows(cases):
     return rows
 
 
+def wait_rows(cases):
+    rows = [("", "holds", "median hold", "waiters", "p99.99", "worst wait", "its maximum",
+             "of 20 holds a waiter", "its maximum", "back-offs", "target")]
+    for case in cases:
+        ratio = case["ratio"]
+        rows.append((
+            case["label"],
+            f"{case['holds']['median']:.0f}",
+            time_text(case["hold_ns"]["median"]),
+            str(case["waiters"]),
+            time_text(case["p9999_ns"]["median"]),
+            time_text(case["worst_ns"]["median"]),
+            time_text(case["worst_ns"]["max"]),
+            f"{ratio['median']:.2f}",
+            f"{ratio['max']:.2f}",
+            f"{case['back_offs']['median']:.0f}",
+            "met" if ratio["max"] <= 1 else "MISSED",
+        ))
+    return rows
+
+
 def elapsed_rows(cases):
     """Of what is one event in several processes: there is no CPU time of it."""
     rows = [("", "elapsed", "p10 .. p90", "of the limit (p10 .. p90)", "target")]
@@ -215,6 +236,8 @@ def text(results):
         lines += [""] + instruction_line(results["instructions"])
     lines += layout("Contention: 2 us held, 2 us away, two processors, runs of 200 ms",
                     contention_rows(results["contention"]["cases"]))
+    lines += layout("Waits for holds of 100 to 400 us, now and then 1 ms; 8 processes, two "
+                    "processors, runs of 500 ms", wait_rows(results["waits"]["cases"]))
     lines += layout("Handing over: from unlocking in one process to having it in another",
                     elapsed_rows(results["handoff"]["cases"]))
     lines += layout("Fences", elapsed_rows(results["fences"]["cases"]))
