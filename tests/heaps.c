@@ -59,6 +59,19 @@ static const struct dma_buf_heap_info *find(const char *name)
 	return NULL;
 }
 
+static void check_zeros(int fd, uint64_t size)
+{
+	unsigned char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT(memory != MAP_FAILED);
+	for (uint64_t i = 0; i < size; i++)
+		ASSERT_EQ(memory[i], 0);
+	memset(memory, 0xa5, size);
+	munmap(memory, size);
+	ASSERT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	close(fd);
+}
+
 #define POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/"
 #define SHMEM "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
@@ -158,6 +171,50 @@ TEST(F8_what_may_be_locked_is_said)
 		ASSERT_OK(seteuid(65534));
 	ASSERT_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
 	ASSERT_EQ(find("locked")->capacity, 64 * KIB);
+	ASSERT_STR_CONTAINS(find("locked")->where, "leaves 64 KiB: \"ulimit -l\" raises it");
+	check_zeros(dma_buf_heap_alloc("locked", "frame", 64 * KIB), 64 * KIB);
+	ASSERT_ERR(dma_buf_heap_alloc("locked", "frame", 65 * KIB), ENOMEM);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "69632 bytes cannot be locked: RLIMIT_MEMLOCK");
+	limit.rlim_cur = 0;
+	ASSERT_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT(!find("locked")->available);
+	ASSERT_ERR(dma_buf_heap_alloc("locked", "frame", 1), ENODEV);
+}
+
+TEST(F8_what_is_locked_already_is_not_left)
+{
+	struct rlimit limit = { 8 * MIB, 8 * MIB };
+
+	ASSERT_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+	machine_begin();
+	put("/proc/self/uid_map", "0 0 4294967295\n");
+	put("/proc/self/status", "VmLck:\t    3072 kB\nCapEff:\t0000000000000000\n");
+	ASSERT_EQ(find("locked")->capacity, 5 * MIB);
+	put("/proc/self/status", "VmLck:\t    9999 kB\nCapEff:\t0000000000000000\n");
+	ASSERT(!find("locked")->available);
+	/* CAP_IPC_LOCK counts where it is nobody's gift but the machine's. */
+	put("/proc/self/status", "CapEff:\t0000000000004000\n");
+	ASSERT_EQ(find("locked")->capacity, 0);
+	put("/proc/self/uid_map", "0 1000 1\n");
+	ASSERT_EQ(find("locked")->capacity, 8 * MIB);
+	machine_end();
+}
+
+TEST(F8_who_cannot_lock_memory_is_told_how)
+{
+	struct rlimit limit = { 64 * KIB, 64 * KIB };
+	void *memory =
+		mmap(NULL, 128 * KIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (TEST_SANITIZED)
+		SKIP("sanitizers lock nothing");
+	ASSERT(memory != MAP_FAILED);
+	if (geteuid() == 0)
+		ASSERT_OK(seteuid(65534));
+	ASSERT_OK(setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_OK(heap_lock(memory, 32 * KIB));
+	ASSERT_ERR(heap_lock(memory, 128 * KIB), ENOMEM);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "leaves 32768 here");
 }
 
 TEST(F8_every_heap_of_this_machine_makes_sense)
@@ -176,19 +233,6 @@ TEST(F8_every_heap_of_this_machine_makes_sense)
 	heaps[0].size = 1;
 	ASSERT_ERR(dma_buf_heap_list(heaps, 1), EINVAL);
 	ASSERT_ERR(dma_buf_heap_list(NULL, 1), EINVAL);
-}
-
-static void check_zeros(int fd, uint64_t size)
-{
-	unsigned char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	ASSERT(memory != MAP_FAILED);
-	for (uint64_t i = 0; i < size; i++)
-		ASSERT_EQ(memory[i], 0);
-	memset(memory, 0xa5, size);
-	munmap(memory, size);
-	ASSERT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	close(fd);
 }
 
 /* Twice, so that the second one gets what the first one left. */
@@ -289,6 +333,14 @@ TEST(F8_a_huge_page_is_contiguous)
 		ASSERT_EQ(entry[i], entry[0] + i);
 }
 
+/* Keeps no count, so that any thread may ask. */
+static int cellar_describe(struct dma_buf_heap_info *info, void *priv)
+{
+	info->alignment = 4096;
+	info->available = true;
+	return 0;
+}
+
 TEST(F8_memory_that_cannot_be_had_is_refused_with_words)
 {
 	ASSERT_ERR(dma_buf_heap_alloc("attic", "frame", 1), ENOENT);
@@ -297,6 +349,14 @@ TEST(F8_memory_that_cannot_be_had_is_refused_with_words)
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", NULL, 1), EINVAL);
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", "frame", 0), EINVAL);
 	ASSERT_ERR(dma_buf_heap_alloc("memfd", "frame", (UINT64_C(1) << 40) + 1), EINVAL);
+	ASSERT_OK(dma_buf_register_heap(&(struct dma_buf_heap_ops){
+		.size = sizeof(struct dma_buf_heap_ops),
+		.name = "cellar",
+		.describe = cellar_describe,
+	}));
+	ASSERT_ERR(dma_buf_heap_alloc("cellar", "frame", 1), EOPNOTSUPP);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "cannot allocate from heap cellar");
+	ASSERT_OK(dma_buf_unregister_heap("cellar"));
 }
 
 /* A lock belongs to a mapping, so what there is to lock is ordinary memory. */
@@ -308,7 +368,7 @@ TEST(F8_locked_memory_is_for_its_users_to_lock)
 /* A heap of one's own. */
 struct attic {
 	int descriptions, allocations, error;
-	bool dirty, nonsense;
+	bool dirty, nonsense, generous;
 };
 
 static int attic_describe(struct dma_buf_heap_info *info, void *priv)
@@ -325,14 +385,6 @@ static int attic_describe(struct dma_buf_heap_info *info, void *priv)
 	return 0;
 }
 
-/* Keeps no count, so that any thread may ask. */
-static int cellar_describe(struct dma_buf_heap_info *info, void *priv)
-{
-	info->alignment = 4096;
-	info->available = true;
-	return 0;
-}
-
 static int attic_alloc(uint64_t size, void *priv)
 {
 	struct attic *attic = priv;
@@ -342,9 +394,11 @@ static int attic_alloc(uint64_t size, void *priv)
 	if (attic->error)
 		return -attic->error;
 	fd = memfd_create("attic", MFD_CLOEXEC);
-	ASSERT_OK(ftruncate(fd, (off_t)size));
+	ASSERT_OK(ftruncate(fd, (off_t)size * (attic->generous ? 2 : 1)));
 	if (attic->dirty)
 		ASSERT_EQ(pwrite(fd, "dust", 4, 100), 4);
+	if (attic->generous)
+		ASSERT_EQ(pwrite(fd, "dust", 4, (off_t)size + 100), 4);
 	return fd;
 }
 
@@ -428,6 +482,9 @@ TEST(F8_what_a_registered_heap_gives_is_zeroed_for_it)
 	ASSERT_OK(dma_buf_register_heap(&attic_ops));
 	attic.dirty = true;
 	check_zeros(dma_buf_heap_alloc("attic", "frame", 4096), 4096);
+	/* What it gave beyond that can be mapped, too. */
+	attic.generous = true;
+	check_zeros(dma_buf_heap_alloc("attic", "frame", 4096), 8192);
 	ASSERT_OK(dma_buf_unregister_heap("attic"));
 }
 

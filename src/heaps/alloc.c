@@ -18,33 +18,41 @@
 #include "text.h"
 
 /* Whatever used the memory before must not be seen by who uses it now. */
-static int zero(int fd, uint64_t size)
+static int zero(const struct dma_buf_heap_info *info, int fd, uint64_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (memory == MAP_FAILED)
-		return dmabuf_fail(errno, "memory cannot be mapped to zero it: %s",
-				   strerror(errno));
+		return dmabuf_fail(errno, "heap %s: its memory cannot be mapped to zero it: %s",
+				   info->name, strerror(errno));
 	memset(memory, 0, size);
 	munmap(memory, size);
 	return 0;
 }
 
-static int alloc_registered(const struct dma_buf_heap_ops *ops,
-			    const struct dma_buf_heap_info *info, uint64_t size)
+/* A heap may give more than was asked for, which somebody may map as well. */
+static int accept_registered(const struct dma_buf_heap_info *info, int fd, uint64_t size)
 {
-	int fd = ops->alloc(size, ops->priv), err = 0;
 	struct stat st;
 
-	if (fd < 0)
-		return dmabuf_fail(-fd, "heap %s: %s", info->name, strerror(-fd));
 	if (fstat(fd, &st) < 0)
 		return dmabuf_fail(EBADF, "heap %s gave no descriptor", info->name);
 	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < size)
-		err = dmabuf_fail(EIO, "heap %s gave %jd bytes instead of %" PRIu64, info->name,
-				  (intmax_t)st.st_size, size);
-	if (!err && !info->zeroed)
-		err = zero(fd, size);
+		return dmabuf_fail(EIO, "heap %s gave %jd bytes instead of %" PRIu64, info->name,
+				   (intmax_t)st.st_size, size);
+	if (info->zeroed)
+		return 0;
+	return zero(info, fd, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : size);
+}
+
+static int alloc_registered(const struct dma_buf_heap_ops *ops,
+			    const struct dma_buf_heap_info *info, uint64_t size)
+{
+	int fd = ops->alloc(size, ops->priv), err;
+
+	if (fd < 0)
+		return dmabuf_fail(-fd, "heap %s: %s", info->name, strerror(-fd));
+	err = accept_registered(info, fd, size);
 	if (!err)
 		return fd;
 	close(fd);

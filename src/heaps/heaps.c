@@ -47,6 +47,13 @@ static unsigned int copy_registered(struct registered *copy)
 	return count;
 }
 
+static void clear(struct dma_buf_heap_info *list, unsigned int count)
+{
+	memset(list, 0, count * sizeof(list[0]));
+	for (unsigned int i = 0; i < count; i++)
+		list[i].size = sizeof(list[i]);
+}
+
 /* A heap that says nonsense is there, but not available, and says so. */
 static void describe_registered(const struct registered *r, struct dma_buf_heap_info *info)
 {
@@ -73,10 +80,7 @@ unsigned int heaps_describe(const struct heap_places *places, struct dma_buf_hea
 	struct registered copy[DMA_BUF_MAX_HEAPS];
 	unsigned int count = 0, extra = copy_registered(copy);
 
-	for (unsigned int i = 0; i < max; i++) {
-		memset(&list[i], 0, sizeof(list[i]));
-		list[i].size = sizeof(list[i]);
-	}
+	clear(list, max);
 	for (unsigned int i = 0; i < CLASSES && count < max; i++)
 		count += classes[i]->describe(places, &list[count], max - count);
 	for (unsigned int i = 0; i < extra && count < max; i++)
@@ -94,31 +98,46 @@ DMABUF_PUBLIC int dma_buf_heap_list(struct dma_buf_heap_info *heaps, unsigned in
 	return (int)heaps_describe(&here, heaps, max < DMA_BUF_MAX_HEAPS ? max : DMA_BUF_MAX_HEAPS);
 }
 
-static const struct heap_class *class_of(const char *name)
+/* Built-in ones first; those of the kernel are found by their class's whole list. */
+static bool find_built_in(const char *name, struct dma_buf_heap_info *info,
+			  const struct heap_class **class)
 {
-	for (unsigned int i = 0; i < CLASSES; i++)
-		if (!strcmp(classes[i]->name, name))
-			return classes[i];
-	return NULL;
+	static const struct heap_places here = { .root = "" };
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS];
+	unsigned int count;
+
+	for (unsigned int i = 0; i < CLASSES; i++) {
+		if (classes[i]->name[0] && strcmp(classes[i]->name, name) != 0)
+			continue;
+		clear(list, DMA_BUF_MAX_HEAPS);
+		count = classes[i]->describe(&here, list, DMA_BUF_MAX_HEAPS);
+		for (unsigned int k = 0; k < count; k++) {
+			if (strcmp(list[k].name, name) != 0)
+				continue;
+			*info = list[k];
+			*class = classes[i];
+			return true;
+		}
+	}
+	return false;
 }
 
 int heaps_find(const char *name, struct dma_buf_heap_info *info, struct dma_buf_heap_ops *ops,
 	       const struct heap_class **class)
 {
-	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS] = { { .size = sizeof(list[0]) } };
 	struct registered copy[DMA_BUF_MAX_HEAPS];
-	int count = dma_buf_heap_list(list, DMA_BUF_MAX_HEAPS);
 	unsigned int extra = copy_registered(copy);
 
-	for (int i = 0; i < count; i++) {
-		if (strcmp(list[i].name, name) != 0)
+	memset(ops, 0, sizeof(*ops));
+	if (find_built_in(name, info, class))
+		return 0;
+	*class = NULL;
+	for (unsigned int k = 0; k < extra; k++) {
+		if (strcmp(copy[k].name, name) != 0)
 			continue;
-		*info = list[i];
-		*class = class_of(name);
-		memset(ops, 0, sizeof(*ops));
-		for (unsigned int k = 0; k < extra; k++)
-			if (!strcmp(copy[k].name, name))
-				*ops = copy[k].ops;
+		clear(info, 1);
+		describe_registered(&copy[k], info);
+		*ops = copy[k].ops;
 		return 0;
 	}
 	return dmabuf_fail(ENOENT, "there is no heap \"%.31s\"", name);

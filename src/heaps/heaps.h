@@ -57,6 +57,9 @@ int heaps_alloc_first(const char (*heaps)[DMA_BUF_HEAP_NAME_LEN], unsigned int c
 		      const char *name, uint64_t size, int (*accept)(int fd, uint64_t size),
 		      struct dma_buf_heap_info *info, struct heap_attempts *attempts);
 
+/* pages.c: lock what was mapped from memory that is to be locked. 0 or -errno with words. */
+int heap_lock(const void *memory, size_t length);
+
 /* heaps.c: built-in and registered ones. */
 unsigned int heaps_describe(const struct heap_places *places, struct dma_buf_heap_info *list,
 			    unsigned int max);
@@ -71,8 +74,8 @@ bool heap_read_text(const struct heap_places *places, const char *path, char *te
 bool heap_read_number(const struct heap_places *places, const char *path, uint64_t *number);
 /* The highest physical address of memory; 0: not known. */
 uint64_t heap_highest_address(const struct heap_places *places);
-/* Bytes that this process may lock; 0: no limit. */
-uint64_t heap_lock_limit(void);
+/* Is there a limit to what this process may lock? Then *@room is what is left of it. */
+bool heap_lock_room(const struct heap_places *places, uint64_t *room);
 /* Ordinary memory of the kernel, named and priced. */
 void heap_fill(struct dma_buf_heap_info *info, const char *name, uint32_t cost, uint64_t chunk,
 	       uint64_t highest_address);

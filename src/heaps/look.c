@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,12 +52,12 @@ bool heap_read_number(const struct heap_places *places, const char *path, uint64
 	return true;
 }
 
-static bool number_after(const char *line, const char *key, uint64_t *number)
+static bool number_after(const char *line, const char *key, int base, uint64_t *number)
 {
 	line += strspn(line, " ");
 	if (strncmp(line, key, strlen(key)) != 0)
 		return false;
-	*number = strtoull(line + strlen(key), NULL, 10);
+	*number = strtoull(line + strlen(key), NULL, base);
 	return true;
 }
 
@@ -71,8 +73,8 @@ uint64_t heap_highest_address(const struct heap_places *places)
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f)) {
-		if (number_after(line, "spanned ", &spanned) ||
-		    !number_after(line, "start_pfn:", &start))
+		if (number_after(line, "spanned ", 10, &spanned) ||
+		    !number_after(line, "start_pfn:", 10, &start))
 			continue;
 		if (spanned && start < UINT64_MAX / HEAP_PAGE - spanned &&
 		    (start + spanned) * HEAP_PAGE - 1 > highest)
@@ -82,14 +84,40 @@ uint64_t heap_highest_address(const struct heap_places *places)
 	return highest;
 }
 
-uint64_t heap_lock_limit(void)
+/* May this process lock what it likes? The kernel asks for the capability outside of any user
+ * namespace. */
+static bool may_lock_all(uint64_t capabilities, const struct heap_places *places)
 {
-	struct rlimit limit;
+	char map[64];
+	uint64_t inside = 1, outside = 1, count = 0;
 
-	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-	    limit.rlim_cur == RLIM_INFINITY)
-		return 0;
-	return limit.rlim_cur ? limit.rlim_cur : 1;
+	if (!(capabilities >> CAP_IPC_LOCK & 1) ||
+	    !heap_read_text(places, "/proc/self/uid_map", map, sizeof(map)))
+		return false;
+	return sscanf(map, "%" SCNu64 " %" SCNu64 " %" SCNu64, &inside, &outside, &count) == 3 &&
+	       !inside && !outside && count == UINT32_MAX;
+}
+
+bool heap_lock_room(const struct heap_places *places, uint64_t *room)
+{
+	uint64_t locked_kb = 0, capabilities = 0;
+	char path[PATH_MAX], line[256];
+	struct rlimit limit;
+	FILE *f;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return false;
+	snprintf(path, sizeof(path), "%s/proc/self/status", places->root);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (!number_after(line, "VmLck:", 10, &locked_kb))
+			number_after(line, "CapEff:", 16, &capabilities);
+	if (f)
+		fclose(f);
+	if (may_lock_all(capabilities, places))
+		return false;
+	*room = limit.rlim_cur / 1024 > locked_kb ? limit.rlim_cur - locked_kb * 1024 : 0;
+	return true;
 }
 
 void heap_fill(struct dma_buf_heap_info *info, const char *name, uint32_t cost, uint64_t chunk,

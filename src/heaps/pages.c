@@ -96,16 +96,50 @@ const struct heap_class heap_thp = { describe_thp, alloc_thp, "thp" };
 static unsigned int describe_locked(const struct heap_places *places,
 				    struct dma_buf_heap_info *list, unsigned int max)
 {
-	uint64_t limit = heap_lock_limit();
-
 	heap_fill(list, "locked", 20, HEAP_PAGE, heap_highest_address(places));
-	list->capacity = limit;
-	if (limit)
-		snprintf(list->where, sizeof(list->where),
-			 "RLIMIT_MEMLOCK allows %" PRIu64 " bytes", limit);
-	else
+	if (!heap_lock_room(places, &list->capacity)) {
 		snprintf(list->where, sizeof(list->where), "memory may be locked without limit");
+		return 1;
+	}
+	list->available = list->capacity >= HEAP_PAGE;
+	snprintf(list->where, sizeof(list->where),
+		 "RLIMIT_MEMLOCK leaves %" PRIu64
+		 " KiB: \"ulimit -l\" raises it, CAP_IPC_LOCK lifts it",
+		 list->capacity >> 10);
 	return 1;
 }
 
-const struct heap_class heap_locked = { describe_locked, alloc_memfd, "locked" };
+static int cannot_lock(int err, uint64_t size, uint64_t room)
+{
+	return dmabuf_fail(err,
+			   "%" PRIu64 " bytes cannot be locked: RLIMIT_MEMLOCK leaves %" PRIu64
+			   " here; \"ulimit -l\" raises it, CAP_IPC_LOCK lifts it",
+			   size, room);
+}
+
+/* Who cannot lock it would be told so only after all have agreed on it. */
+static int alloc_locked(const char *name, uint64_t size)
+{
+	static const struct heap_places here = { .root = "" };
+	uint64_t room;
+
+	if (heap_lock_room(&here, &room) && size > room)
+		return cannot_lock(ENOMEM, size, room);
+	return memfd_make(name, size);
+}
+
+int heap_lock(const void *memory, size_t length)
+{
+	static const struct heap_places here = { .root = "" };
+	uint64_t room;
+	int err;
+
+	if (mlock(memory, length) == 0)
+		return 0;
+	err = errno;
+	if (heap_lock_room(&here, &room) && length > room)
+		return cannot_lock(err, length, room);
+	return dmabuf_fail(err, "%zu bytes cannot be locked: %s", length, strerror(err));
+}
+
+const struct heap_class heap_locked = { describe_locked, alloc_locked, "locked" };

@@ -32,13 +32,19 @@ static unsigned int describe(const struct heap_places *places, struct dma_buf_he
 	heap_fill(list, "secret", 60, HEAP_PAGE, heap_highest_address(places));
 	list->trust_domain = DMA_BUF_TRUST_HOLDERS;
 	list->page_backed = false;
-	list->capacity = heap_lock_limit();
 	list->available = fd >= 0;
-	if (fd >= 0)
+	if (fd >= 0 && heap_lock_room(places, &list->capacity)) {
+		list->available = list->capacity >= HEAP_PAGE;
+		snprintf(list->where, sizeof(list->where),
+			 "memfd_secret(), which counts as locked: RLIMIT_MEMLOCK leaves %" PRIu64
+			 " KiB, \"ulimit -l\" raises it",
+			 list->capacity >> 10);
+	} else if (fd >= 0) {
 		snprintf(list->where, sizeof(list->where), "memfd_secret()");
-	else
+	} else {
 		snprintf(list->where, sizeof(list->where), "memfd_secret(): %s%s", strerror(errno),
 			 errno == ENOSYS ? "; boot with secretmem.enable=1" : "");
+	}
 	if (fd >= 0)
 		close(fd);
 	return 1;
