@@ -213,7 +213,7 @@ static struct home *make_home(const char *name, uint64_t size, const struct home
 	text_copy(home->name, sizeof(home->name), name);
 	make_condition(&home->changed);
 	home->cookie = process_cookie();
-	home->size = size;
+	home->size = (size + HEAP_PAGE - 1) / HEAP_PAGE * HEAP_PAGE;
 	home->ops = ops;
 	home->priv = priv;
 	home->refs = 1;

@@ -21,11 +21,12 @@
 
 /* What is in force, and what is prepared. */
 #define HOME_KEPT 4
-/* Visitors at a time; one too many takes the place of the one that came first. */
+/* Visitors at a time; for one too many, one goes of the user who has most of them. */
 #define OFFICE_VISITORS 64
-/* Allocations for visitors that are under way, and that wait for their turn. */
+/* Requests that take a while: at work on, and waiting for their turn, and those of one home. */
 #define OFFICE_THREADS 4
 #define OFFICE_JOBS 64
+#define HOME_JOBS 8
 
 struct kept {
 	int fd; /* -1: the place is free */
@@ -42,6 +43,8 @@ struct home {
 	const struct home_ops *ops;
 	void *priv;
 	unsigned int refs; /* home_open()'s, and those of who is at work for it */
+	unsigned int jobs; /* of visitors, of which one at a time */
+	bool working;	   /* is worked on */
 	bool closed;
 	bool preparing;		/* one allocation at a time, */
 	pthread_cond_t changed; /* and this says when it is done */
@@ -64,6 +67,7 @@ struct visit {
 	struct office *office;
 	struct home *home; /* of a door */
 	int fd;
+	uid_t user;
 	enum visit_state state;
 	struct home_address address; /* that was asked for */
 	struct wire_nonces nonces;

@@ -108,6 +108,8 @@ static void finish(struct job *job)
 	homes_lock();
 	list_remove(&job->link);
 	job_count--;
+	job->home->jobs--;
+	job->home->working = false;
 	fd = job->fd;
 	homes_unlock();
 	talk_hang_up(fd);
@@ -115,15 +117,29 @@ static void finish(struct job *job)
 	free(job);
 }
 
+/* With the lock held: the first whose home nobody is at work for. */
+static struct job *choose(void)
+{
+	for (struct dmabuf_list *at = waiting.next; at != &waiting; at = at->next) {
+		struct job *job = container_of(at, struct job, link);
+
+		if (!job->home->working)
+			return job;
+	}
+	return NULL;
+}
+
+/* Those that wait for another of their home are for whoever does that one. */
 static struct job *next_job(void)
 {
-	struct job *job = NULL;
+	struct job *job;
 
 	homes_lock();
-	if (list_empty(&waiting)) {
+	job = choose();
+	if (!job) {
 		threads--;
 	} else {
-		job = container_of(waiting.next, struct job, link);
+		job->home->working = true;
 		list_remove(&job->link);
 		list_add_before(&job->link, &running);
 	}
@@ -148,9 +164,9 @@ static int enqueue(struct job *job)
 	int err = 0;
 
 	homes_lock();
-	if (job_count == OFFICE_JOBS)
+	if (job_count == OFFICE_JOBS || job->home->jobs == HOME_JOBS) {
 		err = EBUSY;
-	else if (threads < OFFICE_THREADS) {
+	} else if (threads < OFFICE_THREADS && !job->home->working) {
 		err = library_thread(NULL, run, NULL);
 		threads += !err;
 		if (threads)
@@ -158,6 +174,7 @@ static int enqueue(struct job *job)
 	}
 	if (!err) {
 		job_count++;
+		job->home->jobs++;
 		list_add_before(&job->link, &waiting);
 	}
 	homes_unlock();
@@ -177,7 +194,9 @@ void job_begin(struct home *home, int fd, const struct wire_request *request)
 	}
 	if (!err)
 		return;
-	job_answer(fd, -err, NULL, NULL, "the exporter has no thread to serve it");
+	job_answer(fd, -err, NULL, NULL,
+		   err == EBUSY ? "too much is asked of the exporter at the same time"
+				: "the exporter has no thread, or no memory, to serve it");
 	talk_hang_up(fd);
 	homes_put(home);
 	free(job);

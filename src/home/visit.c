@@ -159,28 +159,65 @@ static void visit_is_over(struct worker_timer *timer)
 	leave(container_of(timer, struct visit, timer));
 }
 
-/* With one too many, the first of them goes: it has had most of its time. */
+static unsigned int count_of(const struct office *o, uid_t user)
+{
+	unsigned int count = 0;
+
+	for (struct dmabuf_list *at = o->visits.next; at != &o->visits; at = at->next)
+		count += container_of(at, struct visit, link)->user == user;
+	return count;
+}
+
+/* Of the user who has most of them, so that a flood only keeps its own users out: the first. */
+static struct visit *choose_to_leave(struct office *o)
+{
+	unsigned int most = 0, count;
+	struct visit *visit, *chosen = NULL;
+
+	for (struct dmabuf_list *at = o->visits.next; at != &o->visits; at = at->next) {
+		visit = container_of(at, struct visit, link);
+		if (chosen && visit->user == chosen->user)
+			continue;
+		count = count_of(o, visit->user);
+		if (count <= most)
+			continue;
+		most = count;
+		chosen = visit;
+	}
+	return chosen;
+}
+
+/* Whoever had to leave for it is the caller's to end. */
 static struct visit *enter(struct office *o, struct visit *visit, bool *entered)
 {
-	struct visit *first = NULL;
+	struct visit *leaves = NULL;
 
 	homes_lock();
 	*entered = !o->closing;
 	if (*entered && o->visit_count == OFFICE_VISITORS) {
-		first = container_of(o->visits.next, struct visit, link);
-		visit_take(first);
+		leaves = choose_to_leave(o);
+		visit_take(leaves);
 	}
 	if (*entered) {
 		list_add_before(&visit->link, &o->visits);
 		o->visit_count++;
 	}
 	homes_unlock();
-	return first;
+	return leaves;
+}
+
+static uid_t user_of(int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t length = sizeof(peer);
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	return peer.uid;
 }
 
 void visit_begin(struct office *o, int fd)
 {
-	struct visit *visit = calloc(1, sizeof(*visit)), *first;
+	struct visit *visit = calloc(1, sizeof(*visit)), *leaves;
 	bool entered;
 
 	if (!visit) {
@@ -190,10 +227,11 @@ void visit_begin(struct office *o, int fd)
 	list_init(&visit->link);
 	visit->office = o;
 	visit->fd = fd;
+	visit->user = user_of(fd);
 	visit->state = VISIT_HELLO;
-	first = enter(o, visit, &entered);
-	if (first)
-		visit_end(first);
+	leaves = enter(o, visit, &entered);
+	if (leaves)
+		visit_end(leaves);
 	if (!entered)
 		visit_end(visit);
 	else if (worker_timer_start(&visit->timer, clock_ns() + VISIT_NS, visit_is_over) < 0 ||

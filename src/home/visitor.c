@@ -14,6 +14,11 @@
 #include "home/homes.h"
 #include "text.h"
 
+/* The end of one talk: without words, as another one may go better. No errno is that large. */
+#define HUNG_UP (-100000)
+/* A home that has too many visitors sends some away. */
+#define TRIES 5
+
 static int no_answer(void)
 {
 	return dmabuf_fail(ETIMEDOUT, "the buffer's home did not answer in time: its process is "
@@ -51,7 +56,7 @@ static int say(int fd, const void *message, size_t length, int send_fd, uint64_t
 		err = talk_send(fd, message, length, send_fd);
 	}
 	if (err == -EPIPE || err == -ECONNRESET)
-		return died();
+		return HUNG_UP;
 	return err ? dmabuf_fail(-err, "the buffer's home cannot be asked: %s", strerror(-err)) : 0;
 }
 
@@ -70,7 +75,7 @@ static int listen_to(int fd, union wire_message *m, int *take_fd, uint64_t deadl
 	if (got == 0 && take_fd && *take_fd >= 0)
 		close(*take_fd);
 	if (got == 0 || got == -ECONNRESET)
-		return died();
+		return HUNG_UP;
 	return dmabuf_fail(-got, "what the buffer's home says cannot be read: %s",
 			   got == -EPROTO ? "too long, or too many descriptors (or none is left "
 					    "here)"
@@ -192,10 +197,8 @@ static int ask_over(int fd, const struct home_address *address, struct wire_requ
 	return answer->error ? dmabuf_fail(answer->error, "%s", answer->words) : 0;
 }
 
-/* 0 with a descriptor in *@storage_fd, if one was asked for. @answer is filled in, if there was
- * one. */
-static int ask(const struct home_address *address, int socket, struct wire_request *request,
-	       struct wire_answer *answer, int *storage_fd, uint64_t deadline)
+static int ask_once(const struct home_address *address, int socket, struct wire_request *request,
+		    struct wire_answer *answer, int *storage_fd, uint64_t deadline)
 {
 	int fd = socket >= 0 ? call_by_socket(socket, deadline) : call_by_name(address, deadline);
 	int err;
@@ -208,6 +211,22 @@ static int ask(const struct home_address *address, int socket, struct wire_reque
 	if (err && *storage_fd >= 0)
 		close(*storage_fd);
 	return err;
+}
+
+/* 0, with a descriptor in *@storage_fd if one was asked for. @answer is filled in if there was one.
+ */
+static int ask(const struct home_address *address, int socket, struct wire_request *request,
+	       struct wire_answer *answer, int *storage_fd, uint64_t deadline)
+{
+	int err = HUNG_UP;
+
+	for (int i = 0; i < TRIES && err == HUNG_UP; i++) {
+		err = ask_once(address, socket, request, answer, storage_fd, deadline);
+		/* It was there a moment ago. */
+		if (i && err == -EHOSTDOWN)
+			err = HUNG_UP;
+	}
+	return err == HUNG_UP ? died() : err;
 }
 
 static int check(const struct home_address *address, int timeout_ms)
