@@ -101,20 +101,29 @@ static void work(struct job *job)
 	job_answer(job->fd, err, NULL, NULL, dmabuf_last_error());
 }
 
-static void finish(struct job *job)
+/* With the lock held. */
+static void take_out(struct job *job)
 {
-	int fd;
-
-	homes_lock();
 	list_remove(&job->link);
 	job_count--;
 	job->home->jobs--;
-	job->home->working = false;
-	fd = job->fd;
-	homes_unlock();
-	talk_hang_up(fd);
+}
+
+/* After it was taken out, without the lock. */
+static void drop(struct job *job)
+{
+	talk_hang_up(job->fd);
 	homes_put(job->home);
 	free(job);
+}
+
+static void finish(struct job *job)
+{
+	homes_lock();
+	take_out(job);
+	job->home->working = false;
+	homes_unlock();
+	drop(job);
 }
 
 /* With the lock held: the first whose home nobody is at work for. */
@@ -158,26 +167,64 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* 0, or a positive errno. */
-static int enqueue(struct job *job)
+static bool full(const struct home *home)
+{
+	return job_count >= OFFICE_JOBS || home->jobs >= HOME_JOBS;
+}
+
+/* With the lock held: those whose visitors have hung up make room. */
+static void take_gone(struct dmabuf_list *out)
+{
+	struct dmabuf_list *next;
+
+	for (struct dmabuf_list *at = waiting.next; at != &waiting; at = next) {
+		struct job *job = container_of(at, struct job, link);
+
+		next = at->next;
+		if (!gone(job->fd))
+			continue;
+		take_out(job);
+		list_add_before(&job->link, out);
+	}
+}
+
+/* With the lock held. 0, or a positive errno. */
+static int add(struct job *job)
 {
 	int err = 0;
 
-	homes_lock();
-	if (job_count == OFFICE_JOBS || job->home->jobs == HOME_JOBS) {
-		err = EBUSY;
-	} else if (threads < OFFICE_THREADS && !job->home->working) {
+	if (full(job->home))
+		return EBUSY;
+	/* Whoever works for this home takes it next. */
+	if (threads < OFFICE_THREADS && !job->home->working) {
 		err = library_thread(NULL, run, NULL);
 		threads += !err;
-		if (threads)
-			err = 0;
 	}
-	if (!err) {
-		job_count++;
-		job->home->jobs++;
-		list_add_before(&job->link, &waiting);
-	}
+	if (err && !threads)
+		return err;
+	job_count++;
+	job->home->jobs++;
+	list_add_before(&job->link, &waiting);
+	return 0;
+}
+
+static int enqueue(struct job *job)
+{
+	struct dmabuf_list out;
+	struct job *old;
+	int err;
+
+	list_init(&out);
+	homes_lock();
+	if (full(job->home))
+		take_gone(&out);
+	err = add(job);
 	homes_unlock();
+	while (!list_empty(&out)) {
+		old = container_of(out.next, struct job, link);
+		list_remove(&old->link);
+		drop(old);
+	}
 	return err;
 }
 
