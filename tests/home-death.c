@@ -285,15 +285,20 @@ TEST(F5_a_home_that_is_closed_says_so)
 	exporter_end(&e);
 }
 
-/* The last home is closed while somebody asks, and the socket with it. */
+struct crowd {
+	struct block *block;
+	struct gate go;
+};
+
 static int fetch_until_gone(void *arg)
 {
-	const struct block *block = arg;
+	struct crowd *c = arg;
 	struct home_storage s;
 	int fd;
 
+	gate_wait(&c->go);
 	do {
-		fd = home_fetch(&block->address, -1, 1, MS, &s);
+		fd = home_fetch(&c->block->address, -1, 1, MS, &s);
 		if (fd >= 0)
 			close(fd);
 	} while (fd >= 0);
@@ -301,26 +306,31 @@ static int fetch_until_gone(void *arg)
 	return 0;
 }
 
+/* The last home, and the socket with it. */
 TEST(F5_homes_are_closed_under_those_who_ask)
 {
-	struct block *block = new_block();
+	struct crowd c = { .block = new_block() };
 	int before = open_fds();
 	struct home_storage s;
 	struct home *home;
 	pid_t pids[3];
 
 	for (int i = 0; i < 20; i++) {
-		atomic_store(&block->generation, 0);
-		home = open_home(block);
-		check_storage(prepare(block, -1, 0, &s), &s, 1);
-		atomic_store(&block->generation, 1);
+		gate_init(&c.go);
 		for (int k = 0; k < 3; k++)
-			pids[k] = spawn(fetch_until_gone, block);
+			pids[k] = spawn(fetch_until_gone, &c);
+		atomic_store(&c.block->generation, 0);
+		home = open_home(c.block);
+		check_storage(prepare(c.block, -1, 0, &s), &s, 1);
+		atomic_store(&c.block->generation, 1);
+		for (int k = 0; k < 3; k++)
+			gate_signal(&c.go);
 		for (int k = 0; k < 20; k++)
-			check_storage(home_fetch(&block->address, -1, 1, MS, &s), &s, 1);
+			check_storage(home_fetch(&c.block->address, -1, 1, MS, &s), &s, 1);
 		home_close(home);
 		for (int k = 0; k < 3; k++)
 			ASSERT_EQ(reap(pids[k]), 0);
+		gate_close(&c.go);
 	}
 	ASSERT(eventually(has_fds, &before, MS));
 }

@@ -23,9 +23,10 @@ static int give(const struct kept *kept, struct home_storage *storage)
 
 int storages_fetch(struct home *home, uint64_t generation, struct home_storage *storage)
 {
-	int fd = -ESTALE;
+	int fd;
 
 	homes_lock();
+	fd = home->closed ? -EOWNERDEAD : -ESTALE;
 	for (struct kept *k = home->kept; k < home->kept + HOME_KEPT; k++)
 		if (k->fd >= 0 && k->storage.generation == generation)
 			fd = give(k, storage);
@@ -37,7 +38,8 @@ int storages_fetch(struct home *home, uint64_t generation, struct home_storage *
 				   "%s: there is no storage with number %" PRIu64 " (any more)",
 				   home->name, generation);
 	return dmabuf_fail(-fd, "%s: its storage cannot be handed out: %s", home->name,
-			   strerror(-fd));
+			   fd == -EOWNERDEAD ? "the exporter has let the buffer go"
+					     : strerror(-fd));
 }
 
 unsigned int storages_take(struct home *home, uint64_t generation, int fds[HOME_KEPT])
