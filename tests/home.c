@@ -432,6 +432,56 @@ TEST(F5_threads_open_and_close_homes_at_the_same_time)
 		ASSERT_EQ(pthread_join(threads[i], NULL), 0);
 }
 
+struct crowd {
+	struct block *block;
+	struct gate go;
+};
+
+static int fetch_until_gone(void *arg)
+{
+	struct crowd *c = arg;
+	struct home_storage s;
+	int fd;
+
+	gate_wait(&c->go);
+	do {
+		fd = home_fetch(&c->block->address, -1, 1, MS, &s);
+		if (fd >= 0)
+			close(fd);
+	} while (fd >= 0);
+	ASSERT(fd == -EOWNERDEAD || fd == -EHOSTDOWN);
+	return 0;
+}
+
+/* The last home, and the socket with it. */
+TEST(F5_homes_are_closed_under_those_who_ask)
+{
+	struct crowd c = { .block = new_block() };
+	int before = open_fds();
+	struct home_storage s;
+	struct home *home;
+	pid_t pids[3];
+
+	for (int i = 0; i < 20; i++) {
+		gate_init(&c.go);
+		for (int k = 0; k < 3; k++)
+			pids[k] = spawn(fetch_until_gone, &c);
+		atomic_store(&c.block->generation, 0);
+		home = open_home(c.block);
+		check_storage(prepare(c.block, -1, 0, &s), &s, 1);
+		atomic_store(&c.block->generation, 1);
+		for (int k = 0; k < 3; k++)
+			gate_signal(&c.go);
+		for (int k = 0; k < 20; k++)
+			check_storage(home_fetch(&c.block->address, -1, 1, MS, &s), &s, 1);
+		home_close(home);
+		for (int k = 0; k < 3; k++)
+			ASSERT_EQ(reap(pids[k]), 0);
+		gate_close(&c.go);
+	}
+	ASSERT(eventually(has_fds, &before, MS));
+}
+
 /* It cannot be sealed, written or resized: its size is set once. */
 static int fetch_secret(void *arg)
 {

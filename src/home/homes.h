@@ -65,7 +65,7 @@ enum visit_state {
 struct visit {
 	struct dmabuf_list link; /* of the office's; points at itself once it was taken */
 	struct office *office;
-	struct home *home; /* of a door */
+	struct home *home; /* of a door; NULL: a visitor */
 	int fd;
 	uid_t user;
 	enum visit_state state;

@@ -23,7 +23,7 @@ bool visit_take(struct visit *visit)
 	if (list_empty(&visit->link))
 		return false;
 	list_remove(&visit->link);
-	if (visit->state != VISIT_DOOR)
+	if (!visit->home)
 		visit->office->visit_count--;
 	return true;
 }
