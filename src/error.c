@@ -11,6 +11,7 @@
 #define MESSAGE_LEN 1280
 
 static _Thread_local char last_error[MESSAGE_LEN];
+static _Thread_local unsigned long failures;
 
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static dmabuf_log_fn log_fn;
@@ -31,6 +32,7 @@ static void log_message(enum dmabuf_log_level level, const char *message)
 
 __attribute__((format(printf, 2, 0))) static int vfail(int err, const char *format, va_list args)
 {
+	failures++;
 	vsnprintf(last_error, sizeof(last_error), format, args);
 	log_message(DMABUF_LOG_ERROR, last_error);
 	errno = err;
@@ -55,6 +57,11 @@ void *dmabuf_fail_ptr(int err, const char *format, ...)
 	vfail(err, format, args);
 	va_end(args);
 	return NULL;
+}
+
+unsigned long dmabuf_failures(void)
+{
+	return failures;
 }
 
 void dmabuf_log(enum dmabuf_log_level level, const char *format, ...)

@@ -26,6 +26,9 @@ static inline int dmabuf_negative(int ret)
 /* The same for functions that return a pointer: returns NULL with errno set. */
 void *dmabuf_fail_ptr(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* How often calls failed in this thread: has somebody left words in between? */
+unsigned long dmabuf_failures(void);
+
 /* Tell the log only. Keeps errno. */
 void dmabuf_log(enum dmabuf_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

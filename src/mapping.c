@@ -12,6 +12,7 @@
 #include "error.h"
 #include "export.h"
 #include "ownership.h"
+#include "text.h"
 
 #define MAP_ATTRS (DMA_BUF_MAP_COHERENT | DMA_BUF_MAP_NONCOHERENT)
 
@@ -58,11 +59,21 @@ static bool kept_fits(const struct dma_buf_attachment *attach, enum dma_data_dir
 	return attach->dir == direction || attach->dir == DMA_BIDIRECTIONAL;
 }
 
+/* @told: whoever failed left words. Sets errno. */
+static void map_failed(const struct attachment *a, int err, bool told)
+{
+	char why[512];
+
+	text_copy(why, sizeof(why), told ? dmabuf_last_error() : strerror(err));
+	dmabuf_fail(err, "mapping for device %s failed: %s", a->base.dev->name, why);
+}
+
 /* With map_lock held: a table from the exporter, or the kept one. */
 static struct dma_buf_sg_table *obtain(struct attachment *a, enum dma_data_direction direction,
 				       bool try_only, bool *kept)
 {
 	const struct dma_buf_ops *ops = a->base.dmabuf->ops;
+	unsigned long failures = dmabuf_failures();
 	struct dma_buf_sg_table *table;
 
 	*kept = a->base.sgt != NULL;
@@ -80,12 +91,8 @@ static struct dma_buf_sg_table *obtain(struct attachment *a, enum dma_data_direc
 	errno = 0;
 	table = try_only ? ops->try_map_dma_buf(&a->base, direction)
 			 : ops->map_dma_buf(&a->base, direction);
-	if (!table) {
-		int err = errno ? errno : ENOMEM;
-
-		return dmabuf_fail_ptr(err, "mapping for device %s failed: %s", a->base.dev->name,
-				       strerror(err));
-	}
+	if (!table)
+		map_failed(a, errno ? errno : ENOMEM, failures != dmabuf_failures());
 	return table;
 }
 

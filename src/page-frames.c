@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+#include "page-frames.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "error.h"
+
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_PFN ((1ull << 55) - 1)
+
+/* The kernel registers no larger piece, and no more of them at a time. */
+#define PIECE ((size_t)1 << 30)
+#define PIECES 1024
+
+static int register_pieces(int ring, char *base, size_t length)
+{
+	struct iovec pieces[PIECES];
+	unsigned int n = 0;
+
+	for (size_t done = 0; done < length; done += PIECE) {
+		if (n == PIECES)
+			return -EFBIG;
+		pieces[n].iov_base = base + done;
+		pieces[n++].iov_len = length - done < PIECE ? length - done : PIECE;
+	}
+	return syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, pieces, n) < 0 ? -errno
+											    : 0;
+}
+
+/* Of the ring only the descriptor is used; a forked child closes its copy. */
+static int pin(struct page_hold *hold, struct buffer *b)
+{
+	struct io_uring_params params = { 0 };
+	int err;
+
+	registry_lock();
+	hold->ring.fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+	err = hold->ring.fd < 0 ? -errno : 0;
+	if (!err)
+		registry_track_fd(&hold->ring);
+	registry_unlock();
+	if (err)
+		return err;
+	err = register_pieces(hold->ring.fd, b->storage.kept, page_round_up(b->base.size));
+	hold->pinned = !err;
+	if (err)
+		page_hold_end(hold, b);
+	return err;
+}
+
+int page_hold_begin(struct page_hold *hold, struct buffer *b)
+{
+	int err = pin(hold, b), locked;
+
+	if (!err)
+		return 0;
+	pthread_mutex_lock(&b->access_lock);
+	locked = pages_lock(b);
+	pthread_mutex_unlock(&b->access_lock);
+	if (!locked)
+		dmabuf_log(DMABUF_LOG_INFO,
+			   "pages are locked, not pinned (io_uring: %s): the kernel may still move "
+			   "them, unless they are huge or vm.compact_unevictable_allowed is 0",
+			   strerror(-err));
+	return locked;
+}
+
+void page_hold_end(struct page_hold *hold, struct buffer *b)
+{
+	if (hold->ring.fd < 0) {
+		if (hold->pinned)
+			return; /* a forked child: closed already */
+		pthread_mutex_lock(&b->access_lock);
+		pages_unlock(b);
+		pthread_mutex_unlock(&b->access_lock);
+		return;
+	}
+	registry_lock();
+	registry_untrack_fd(&hold->ring);
+	if (hold->pinned)
+		(void)syscall(SYS_io_uring_register, hold->ring.fd, IORING_UNREGISTER_BUFFERS, NULL,
+			      0);
+	close(hold->ring.fd);
+	registry_unlock();
+	hold->ring.fd = -1;
+}
+
+int pages_lock(struct buffer *b)
+{
+	size_t length = page_round_up(b->base.size);
+
+	if (b->pfn_users++)
+		return 0;
+	if (mlock(b->storage.kept, length) == 0)
+		return 0;
+	b->pfn_users--;
+	return dmabuf_fail(errno == EPERM ? EPERM : ENOMEM,
+			   "locking %zu bytes failed: %s (RLIMIT_MEMLOCK?)", length,
+			   strerror(errno));
+}
+
+void pages_unlock(struct buffer *b)
+{
+	if (b->pfn_users && --b->pfn_users == 0)
+		munlock(b->storage.kept, page_round_up(b->base.size));
+}
+
+int page_frames_open(void)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	return dmabuf_fail(errno == EACCES ? EPERM : errno, "page frame numbers cannot be read: %s",
+			   strerror(errno));
+}
+
+/* Reads of pagemap may be short. */
+static int read_pagemap(int fd, const void *addr, uint64_t *entries, size_t count)
+{
+	off_t at = (off_t)((uintptr_t)addr / page_size() * sizeof(*entries));
+	size_t want = count * sizeof(*entries), done = 0;
+	ssize_t got;
+
+	while (done < want) {
+		got = pread(fd, (char *)entries + done, want - done, at + (off_t)done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return dmabuf_fail(got < 0 ? errno : EIO, "reading pagemap failed");
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+int page_frames_read(int fd, const void *addr, uint64_t *frames, size_t count)
+{
+	int err = read_pagemap(fd, addr, frames, count);
+
+	for (size_t i = 0; i < count && !err; i++) {
+		if (!(frames[i] & PAGEMAP_PRESENT))
+			return dmabuf_fail(EAGAIN, "page %zu would not stay in memory", i);
+		frames[i] &= PAGEMAP_PFN;
+		/* The kernel shows 0 to those who may not know. */
+		if (!frames[i])
+			return dmabuf_fail(EPERM, "page frame numbers need CAP_SYS_ADMIN");
+	}
+	return err;
+}
