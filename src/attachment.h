@@ -15,6 +15,7 @@ struct mapping {
 	struct dma_buf_sg_table *table;
 	enum dma_data_direction direction;
 	bool noncoherent;
+	bool zero_copy; /* demanded */
 	enum mapping_owner owner;
 	/* What a non-coherent device that owns it may do: less than @direction by a reader's lock.
 	 */
@@ -41,6 +42,9 @@ struct attachment {
  */
 int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
 			    enum dma_data_direction direction);
+
+/* Does somebody who mapped @table demand that nothing is copied? */
+bool attachment_zero_copy(struct dma_buf_attachment *attach, const struct dma_buf_sg_table *table);
 
 /* 0 if @attach is attached now, in this process; else -EINVAL or -ECHILD with words. */
 int attachment_check(struct dma_buf_attachment *attach);

@@ -8,51 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <dmabuf/attach.h>
+
 #include "device.h"
 #include "error.h"
 #include "export.h"
+#include "map-check.h"
 #include "ownership.h"
 #include "text.h"
-
-#define MAP_ATTRS (DMA_BUF_MAP_COHERENT | DMA_BUF_MAP_NONCOHERENT)
-
-static bool device_writes(enum dma_data_direction direction)
-{
-	return direction != DMA_TO_DEVICE;
-}
-
-static int usage_check(const struct attachment *a, enum dma_data_direction direction)
-{
-	if (a->usage == DMA_BIDIRECTIONAL || a->usage == direction)
-		return 0;
-	return dmabuf_fail(EINVAL, "device %s is attached to %s only", a->base.dev->name,
-			   a->usage == DMA_TO_DEVICE ? "read" : "write");
-}
-
-static int map_check(struct dma_buf_attachment *attach, enum dma_data_direction direction,
-		     unsigned int attrs)
-{
-	struct buffer *b;
-	int err = attachment_check(attach);
-
-	if (!err)
-		err = direction_check(direction);
-	if (err)
-		return err;
-	if ((attrs & ~MAP_ATTRS) || attrs == MAP_ATTRS)
-		return dmabuf_fail(EINVAL,
-				   "map attrs 0x%x: give DMA_BUF_MAP_COHERENT or "
-				   "DMA_BUF_MAP_NONCOHERENT or 0",
-				   attrs);
-	err = usage_check((struct attachment *)attach, direction);
-	if (err)
-		return err;
-	b = to_buffer(attach->dmabuf);
-	if (device_writes(direction) && b->storage.read_only && !b->storage.may_write)
-		return dmabuf_fail(EACCES, "device %s would write a read-only share",
-				   attach->dev->name);
-	return 0;
-}
 
 static bool kept_fits(const struct dma_buf_attachment *attach, enum dma_data_direction direction)
 {
@@ -137,7 +100,7 @@ static void record(struct attachment *a, struct mapping *m, bool kept)
 
 /* With map_lock held. */
 static struct dma_buf_sg_table *map_locked(struct attachment *a, enum dma_data_direction direction,
-					   bool noncoherent, bool try_only)
+					   unsigned int attrs, bool try_only)
 {
 	struct mapping *m = calloc(1, sizeof(*m));
 	bool kept;
@@ -146,7 +109,8 @@ static struct dma_buf_sg_table *map_locked(struct attachment *a, enum dma_data_d
 	if (!m)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a mapping");
 	m->direction = direction;
-	m->noncoherent = noncoherent;
+	m->noncoherent = map_noncoherent(a, attrs);
+	m->zero_copy = attrs & DMA_BUF_MAP_ZERO_COPY;
 	m->table = obtain(a, direction, try_only, &kept);
 	if (!m->table) {
 		err = errno;
@@ -154,7 +118,9 @@ static struct dma_buf_sg_table *map_locked(struct attachment *a, enum dma_data_d
 		errno = err;
 		return NULL;
 	}
-	err = take_ownership(a, m);
+	err = m->zero_copy ? map_check_zero_copy(a, m->table, direction) : 0;
+	if (!err)
+		err = take_ownership(a, m);
 	if (err) {
 		give_back(a, m->table, direction, kept);
 		free(m);
@@ -171,16 +137,14 @@ static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
 {
 	struct attachment *a = (struct attachment *)attach;
 	struct dma_buf_sg_table *table;
-	bool noncoherent;
 
 	if (map_check(attach, direction, attrs) < 0)
 		return NULL;
-	noncoherent = attrs ? attrs == DMA_BUF_MAP_NONCOHERENT : a->needs.noncoherent;
 	if (!try_only)
 		pthread_mutex_lock(&a->map_lock);
 	else if (pthread_mutex_trylock(&a->map_lock))
 		return dmabuf_fail_ptr(EBUSY, "another thread is mapping this attachment");
-	table = map_locked(a, direction, noncoherent, try_only);
+	table = map_locked(a, direction, attrs, try_only);
 	pthread_mutex_unlock(&a->map_lock);
 	return table;
 }
@@ -202,6 +166,65 @@ DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_try_map_attachment(struct dma_buf
 								  enum dma_data_direction direction)
 {
 	return map(attach, direction, 0, true);
+}
+
+static void describe_table(const struct dma_buf_sg_table *table, struct dma_buf_test_mapping *info)
+{
+	const struct dma_buf_scatterlist *sg;
+	unsigned int i;
+
+	info->nents = table->nents;
+	info->longest = info->highest_address = 0;
+	info->lowest_address = UINT64_MAX;
+	dma_buf_for_each_dma_sg(table, sg, i) {
+		uint64_t last = sg->dma_address + sg->dma_length - 1;
+
+		if (sg->dma_length > info->longest)
+			info->longest = sg->dma_length;
+		if (last > info->highest_address)
+			info->highest_address = last;
+		if (sg->dma_address < info->lowest_address)
+			info->lowest_address = sg->dma_address;
+	}
+}
+
+DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
+					      enum dma_data_direction direction, unsigned int attrs,
+					      struct dma_buf_test_mapping *info)
+{
+	struct attachment *a = (struct attachment *)attach;
+	struct dma_buf_sg_table *table;
+	int err = map_check(attach, direction, attrs);
+	bool kept;
+
+	if (!err && info && info->size != sizeof(*info))
+		err = dmabuf_fail(EINVAL, "test mapping: size must be %zu", sizeof(*info));
+	if (err)
+		return err;
+	pthread_mutex_lock(&a->map_lock);
+	table = obtain(a, direction, false, &kept);
+	err = table ? 0 : -errno;
+	if (!err && (attrs & DMA_BUF_MAP_ZERO_COPY))
+		err = map_check_zero_copy(a, table, direction);
+	if (!err && info)
+		describe_table(table, info);
+	if (table)
+		give_back(a, table, direction, kept);
+	pthread_mutex_unlock(&a->map_lock);
+	return err;
+}
+
+bool attachment_zero_copy(struct dma_buf_attachment *attach, const struct dma_buf_sg_table *table)
+{
+	struct attachment *a = (struct attachment *)attach;
+	bool zero_copy = false;
+	struct mapping *m;
+
+	pthread_mutex_lock(&a->map_lock);
+	for (m = a->mappings; m && !zero_copy; m = m->next)
+		zero_copy = m->table == table && m->zero_copy;
+	pthread_mutex_unlock(&a->map_lock);
+	return zero_copy;
 }
 
 /*

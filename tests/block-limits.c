@@ -557,6 +557,35 @@ TEST(H1_block_o_direct_refused_by_a_transfer_falls_back_and_it_is_said)
 	}
 }
 
+TEST(F7_o_direct_refused_by_a_transfer_fails_it_where_nothing_may_be_copied)
+{
+	for (unsigned int way = 0; way < WAYS; way++) {
+		int fd = scratch_file(O_RDWR);
+		unsigned char bytes[8192] = { 0 };
+		struct block_device *b;
+		struct rig r;
+
+		put_file(fd, bytes, sizeof(bytes));
+		if (!rig_open(&r, fd, &ways[way], 8192)) {
+			close(fd);
+			continue;
+		}
+		b = block_of(r.dev);
+		b->limits.memory_alignment = b->limits.offset_alignment = 1;
+		if (get_info(r.dev).direct) {
+			ASSERT_OK(dma_buf_unmap_attachment(r.attach, r.table, DMA_BIDIRECTIONAL));
+			r.table = dma_buf_map_attachment_attrs(r.attach, DMA_BIDIRECTIONAL,
+							       DMA_BUF_MAP_ZERO_COPY);
+			ASSERT(r.table);
+			ASSERT_EQ(rig_transfer(&r, DMA_FROM_DEVICE, 3, 8001, 77), -EINVAL);
+			ASSERT(get_info(r.dev).direct);
+			ASSERT_EQ(get_info(r.dev).bounced, 0);
+		}
+		rig_close(&r);
+		close(fd);
+	}
+}
+
 /* Allocations that fail: the n-th from now on. Sanitizers have their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OWN_ALLOCATOR 1

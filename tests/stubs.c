@@ -48,6 +48,7 @@ TEST(A7_attachments_are_stubs)
 	NOTHING(dma_buf_map_attachment(&attach, DMA_TO_DEVICE));
 	NOTHING(dma_buf_map_attachment_attrs(&attach, DMA_TO_DEVICE, DMA_BUF_MAP_COHERENT));
 	NOTHING(dma_buf_try_map_attachment(&attach, DMA_TO_DEVICE));
+	REFUSED(dma_buf_test_map_attachment(&attach, DMA_TO_DEVICE, 0, NULL));
 	REFUSED(dma_buf_unmap_attachment(&attach, &table, DMA_TO_DEVICE));
 	REFUSED(dma_buf_sync_sg_for_cpu(&attach, &table, DMA_TO_DEVICE));
 	REFUSED(dma_buf_sync_sg_for_device(&attach, &table, DMA_TO_DEVICE));

@@ -67,6 +67,22 @@ struct dma_buf_attach_report {
 	char text[4096];
 };
 
+/**
+ * struct dma_buf_test_mapping - a table that could be had
+ * @size: sizeof(struct dma_buf_test_mapping), set by the caller; lets the struct grow
+ * @nents: entries that the device would use
+ * @longest: bytes in the longest of them
+ * @lowest_address: of all, in the device's own terms
+ * @highest_address: the last byte's
+ */
+struct dma_buf_test_mapping {
+	size_t size;
+	unsigned int nents;
+	uint64_t longest;
+	uint64_t lowest_address;
+	uint64_t highest_address;
+};
+
 #ifndef DMABUF_DISABLED
 /**
  * dma_buf_attach_for - attach a device that transfers one way only
@@ -126,6 +142,23 @@ int dma_buf_get_constraints(struct dma_buf *dmabuf, struct dma_buf_device_parame
  */
 int dma_buf_recalc_constraints(struct dma_buf *dmabuf,
 			       struct dma_buf_device_parameters *constraints);
+
+/**
+ * dma_buf_test_map_attachment - could it be mapped like that
+ * @attach: the attachment
+ * @direction: which way the device would transfer
+ * @attrs: as for dma_buf_map_attachment_attrs()
+ * @info: size set; filled in; may be NULL
+ *
+ * The exporter makes a table and takes it back; a table that is kept is looked at. The buffer
+ * changes no hands and nothing is counted.
+ *
+ * Return: 0; as dma_buf_map_attachment_attrs() what would be its errno, with the words. May block.
+ * Row F7.
+ */
+int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
+				enum dma_data_direction direction, unsigned int attrs,
+				struct dma_buf_test_mapping *info);
 #else
 #include <dmabuf/stubs/attach.h>
 #endif

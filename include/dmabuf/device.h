@@ -30,11 +30,15 @@ struct dma_buf_device;
  * struct dma_buf_map_ops - how memory becomes addresses for a device (kernel: struct dma_map_ops)
  * @map_sg: [optional] fills the device half of @table (room for @table->orig_nents entries is
  *	there; the entries arrive split by the device's parameters with dma_address set to the
- *	virtual address); returns 0 or a negative errno. May block.
+ *	virtual address, or to the physical one if the device's parameters say @physical); returns 0
+ *	or a negative errno. May block.
  * @unmap_sg: [optional] undoes map_sg; always succeeds
  * @sync_sg_for_cpu: [optional] the device has handed the memory to the CPU (a device with
  *	staging memory copies out here); always succeeds
  * @sync_sg_for_device: [optional] the CPU has handed the memory to the device
+ * @zero_copy: [optional] 0 if the device transfers to and from the memory of @table without a copy
+ *	anywhere, and would rather fail; or a negative errno. Without it a device with one of the
+ *	two above counts as one that copies, other devices as ones that do not.
  *
  * Called in the process and thread that maps, with no lock of the library held (mission row A6).
  */
@@ -47,6 +51,8 @@ struct dma_buf_map_ops {
 				enum dma_data_direction direction);
 	void (*sync_sg_for_device)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
 				   enum dma_data_direction direction);
+	int (*zero_copy)(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+			 enum dma_data_direction direction);
 };
 
 /**

@@ -210,6 +210,12 @@ struct dma_buf_exporter {
 /** DMA_BUF_MAP_COHERENT, DMA_BUF_MAP_NONCOHERENT - attrs of dma_buf_map_attachment_attrs() */
 #define DMA_BUF_MAP_COHERENT 1u
 #define DMA_BUF_MAP_NONCOHERENT 2u
+/**
+ * DMA_BUF_MAP_ZERO_COPY - one more, with either of them or alone: the device transfers to and from
+ * this memory itself. Where something would be copied on the way, mapping fails, or the transfer
+ * does, and the words say which device does so and why (row F7).
+ */
+#define DMA_BUF_MAP_ZERO_COPY 256u
 
 /**
  * struct dma_buf_access - one range of one buffer, for the vectored calls
@@ -400,7 +406,12 @@ void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach);
  * The device owns the buffer from now on, until dma_buf_sync_sg_for_cpu() or the unmap. What the
  * CPU's caches need for that is done here, and only that.
  *
- * Return: the table; NULL with errno EINVAL (NULL, DMA_NONE, use after detach), EACCES (the device
+ * A device that is physical (see struct dma_buf_device_parameters) gets physical addresses. Pages
+ * are pinned as long as it has them.
+ *
+ * Return: the table; NULL with errno EINVAL (NULL, DMA_NONE, a direction that the device is not
+ * attached for, use after detach), EPERM (a device needs physical addresses, which are shown to
+ * those with CAP_SYS_ADMIN only), EACCES (the device
  * would write a read-only buffer), EBUSY (a kept table has another direction), E2BIG (the device's
  * limits cannot represent the buffer), ENOMEM, ECHILD, with a non-coherent device ETIMEDOUT and EIO
  * as dma_buf_begin_cpu_access(), or what the exporter or the device answered. May block. Rows A5,
@@ -413,11 +424,13 @@ struct dma_buf_sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attac
  * dma_buf_map_attachment_attrs - map, saying how coherent this mapping is
  * @attach: the attachment
  * @direction: which way the device will transfer
- * @attrs: 0 (the device's own), DMA_BUF_MAP_COHERENT or DMA_BUF_MAP_NONCOHERENT
+ * @attrs: 0 (the device's own), DMA_BUF_MAP_COHERENT or DMA_BUF_MAP_NONCOHERENT; and
+ *	DMA_BUF_MAP_ZERO_COPY or not
  *
  * Coherency belongs to a mapping: one device can do both kinds of access (row C3).
  *
- * Return: as dma_buf_map_attachment(); EINVAL for other attrs.
+ * Return: as dma_buf_map_attachment(); EINVAL for other attrs; EOPNOTSUPP, or what the device says,
+ * if nothing may be copied and would be (row F7).
  */
 struct dma_buf_sg_table *dma_buf_map_attachment_attrs(struct dma_buf_attachment *attach,
 						      enum dma_data_direction direction,

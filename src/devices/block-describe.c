@@ -64,7 +64,7 @@ static void method_words(const struct block_device *b, char *text, size_t size)
 		snprintf(text, size, "%u threads", b->workers);
 }
 
-static void direct_words(const struct block_device *b, char *text, size_t size)
+void block_direct_words(const struct block_device *b, char *text, size_t size)
 {
 	if (atomic_load(&b->direct))
 		snprintf(text, size, "O_DIRECT");
@@ -113,7 +113,7 @@ DMABUF_PUBLIC int dma_buf_block_describe(struct dma_buf_device *dev, char *text,
 	if (!text || !size)
 		return dmabuf_fail(EINVAL, "block describe: no room for the words");
 	method_words(b, method, sizeof(method));
-	direct_words(b, direct, sizeof(direct));
+	block_direct_words(b, direct, sizeof(direct));
 	register_words(b, registered, sizeof(registered));
 	n = snprintf(text, size, "%s, %s%s%s%s", method, direct, registered,
 		     b->limits.source[0] ? "; " : "", b->limits.source);

@@ -143,6 +143,14 @@ bool block_plan(struct block_transfer *t, const struct block_limits *limits, boo
 	return true;
 }
 
+const struct block_span *block_copied_span(const struct block_transfer *t)
+{
+	for (unsigned int i = 0; i < t->nspans; i++)
+		if (!t->spans[i].direct)
+			return &t->spans[i];
+	return NULL;
+}
+
 void block_plan_free(struct block_transfer *t)
 {
 	if (t->iov != t->inline_iov)
@@ -253,7 +261,7 @@ static void failed(struct block_device *b, struct block_transfer *t, int err)
 	 */
 	bool again = err == EAGAIN || err == EINTR || err == ECANCELED;
 
-	if (err == EINVAL && span->direct)
+	if (err == EINVAL && span->direct && !t->zero_copy)
 		leave_direct(b, span);
 	else if (!again || ++t->retries > BLOCK_MAX_RETRIES)
 		finish(t, -err);
@@ -281,4 +289,6 @@ void block_advance(struct block_device *b, struct block_transfer *t, int64_t res
 		t->span++;
 	else if (span->direct)
 		span->direct = still_aligned(t, &b->limits);
+	if (t->zero_copy && t->span < t->nspans && !t->spans[t->span].direct)
+		finish(t, t->result);
 }

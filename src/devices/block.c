@@ -146,9 +146,23 @@ static void block_unmap_sg(struct dma_buf_device *dev, struct dma_buf_sg_table *
 			   dev->name);
 }
 
+/* Whether a single transfer can do without is seen when it is submitted. */
+static int block_zero_copy(struct dma_buf_device *dev, struct dma_buf_sg_table *table,
+			   enum dma_data_direction direction)
+{
+	struct block_device *b = dev->priv;
+	char words[256];
+
+	if (atomic_load(&b->direct))
+		return 0;
+	block_direct_words(b, words, sizeof(words));
+	return dmabuf_fail(EOPNOTSUPP, "it transfers through the %s", words);
+}
+
 const struct dma_buf_map_ops block_map_ops = {
 	.map_sg = block_map_sg,
 	.unmap_sg = block_unmap_sg,
+	.zero_copy = block_zero_copy,
 };
 
 /* Transfers */
@@ -240,6 +254,16 @@ static int check_transfer(const struct block_device *b, const struct dma_buf_att
 	return 0;
 }
 
+static int would_copy(const struct block_device *b, const struct block_span *span)
+{
+	return dmabuf_fail(EOPNOTSUPP,
+			   "the page cache would copy bytes %" PRIu64 " to %" PRIu64
+			   " of the transfer, and nothing may be copied: without it memory is "
+			   "aligned to %u bytes, the file's offsets to %u (written ones to %u)",
+			   span->position, span->end, b->limits.memory_alignment,
+			   b->limits.offset_alignment, b->limits.write_alignment);
+}
+
 int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
 		const struct block_transfer *wanted, int device_fd)
 {
@@ -264,12 +288,18 @@ int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
 	t->region = region;
 	t->job = wanted->job;
 	t->write = wanted->write;
+	t->zero_copy = wanted->zero_copy;
 	t->buffer_offset = wanted->buffer_offset;
 	t->length = wanted->length;
 	t->file_offset = wanted->file_offset;
 	t->cookie = wanted->cookie;
 	if (!block_plan(t, &b->limits, atomic_load(&b->direct)))
 		return dmabuf_fail(ENOMEM, "no memory for the pieces of a transfer");
+	if (t->zero_copy && block_copied_span(t)) {
+		err = would_copy(b, block_copied_span(t));
+		block_plan_free(t);
+		return err;
+	}
 	b->unused = t->next;
 	t->under_way = true;
 	region->under_way++;
@@ -289,7 +319,7 @@ int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
 }
 
 int block_check_submit(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
-		       enum dma_data_direction direction, const struct block_transfer *wanted)
+		       enum dma_data_direction direction, struct block_transfer *wanted)
 {
 	struct block_device *b;
 	int err;
@@ -309,6 +339,8 @@ int block_check_submit(struct dma_buf_attachment *attach, struct dma_buf_sg_tabl
 		err = attachment_check_mapped(attach, table, direction);
 	if (!err)
 		err = check_transfer(b, attach, table, direction, wanted);
+	if (!err)
+		wanted->zero_copy = attachment_zero_copy(attach, table);
 	return err;
 }
 

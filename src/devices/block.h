@@ -67,6 +67,7 @@ struct block_transfer {
 	struct block_job *job; /* NULL: the program reaps it */
 	struct block_region *region;
 	bool write;
+	bool zero_copy; /* demanded: nothing through the page cache */
 	uint64_t buffer_offset, length, file_offset, cookie;
 
 	struct block_span spans[3];
@@ -172,6 +173,8 @@ void block_limits_parameters(const struct block_limits *limits,
 /* block-plan.c: cut @t into spans; false: no memory for its iovecs. */
 bool block_plan(struct block_transfer *t, const struct block_limits *limits, bool direct);
 void block_plan_free(struct block_transfer *t);
+/* The first part of a planned @t that the page cache would copy; NULL: none. */
+const struct block_span *block_copied_span(const struct block_transfer *t);
 /* The next request of @t; false: it is finished. */
 bool block_next(struct block_device *b, struct block_transfer *t, struct block_request *request);
 /* That request ended with bytes or a negative errno. */
@@ -195,10 +198,11 @@ void block_list_add(struct block_list *list, struct block_transfer *t);
 struct block_transfer *block_list_take(struct block_list *list);
 int64_t block_now_ms(void);
 
-/* block.c: a transfer as asked for, checked; the caller's lock is not held. 0 or -errno with words.
+/* block.c: a transfer as asked for, checked and completed; the caller's lock is not held. 0 or
+ * -errno with words.
  */
 int block_check_submit(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
-		       enum dma_data_direction direction, const struct block_transfer *wanted);
+		       enum dma_data_direction direction, struct block_transfer *wanted);
 
 /* block-queue.c, with the device's lock held: there is something to do for the queue's thread. */
 void block_queue_kick(struct block_queue *queue);
@@ -211,6 +215,9 @@ void block_queue_destroy(struct block_device *b);
  * the thread will call block_free() itself.
  */
 bool block_queue_leave(struct block_device *b);
+
+/* block-describe.c: "O_DIRECT", or "page cache" and why. */
+void block_direct_words(const struct block_device *b, char *text, size_t size);
 
 /* block.c: the block device behind @dev; NULL with words if it is none. */
 struct block_device *block_of(const struct dma_buf_device *dev);

@@ -36,5 +36,12 @@ static inline int dma_buf_recalc_constraints(struct dma_buf *dmabuf,
 	return -ENODEV;
 }
 
+static inline int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
+					      enum dma_data_direction direction, unsigned int attrs,
+					      struct dma_buf_test_mapping *info)
+{
+	return -ENODEV;
+}
+
 #pragma GCC diagnostic pop
 #endif
