@@ -48,6 +48,7 @@
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
 #include <dmabuf/sync-file.h>
+#include <dmabuf/v4l2.h>
 #include <dmabuf/ww-mutex.h>
 
 #endif

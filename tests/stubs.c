@@ -205,6 +205,27 @@ TEST(A7_block_devices_are_stubs)
 	ASSERT_STR_EQ(text, "untouched");
 }
 
+TEST(A7_video_devices_are_stubs)
+{
+	struct dma_buf_v4l2_format format = { .size = sizeof(format) };
+	struct dma_buf_v4l2_info info = { .size = sizeof(info) };
+	struct dma_buf_v4l2_completion done;
+	char text[16] = "untouched";
+
+	NOTHING(dma_buf_v4l2_open(0, NULL, NULL));
+	REFUSED(dma_buf_v4l2_set_format(NULL, &format));
+	REFUSED(dma_buf_v4l2_request(NULL, DMA_BUF_V4L2_AUTO, 4));
+	NOTHING(dma_buf_v4l2_alloc(NULL, "frame"));
+	REFUSED(dma_buf_v4l2_queue(NULL, NULL, 0, 0, 0));
+	REFUSED(dma_buf_v4l2_start(NULL));
+	REFUSED(dma_buf_v4l2_stop(NULL));
+	REFUSED(dma_buf_v4l2_reap(NULL, &done, 1, 0));
+	REFUSED(dma_buf_v4l2_fd(NULL));
+	REFUSED(dma_buf_v4l2_get_info(NULL, &info));
+	REFUSED(dma_buf_v4l2_describe(NULL, text, sizeof(text)));
+	ASSERT_STR_EQ(text, "untouched");
+}
+
 TEST(A7_fences_are_stubs)
 {
 	struct dma_fence_lock lock = DMA_FENCE_LOCK_INIT;

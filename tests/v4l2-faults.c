@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+/* Video devices that fail, change, vanish or lie (mission row H1). */
+#include <errno.h>
+
+#include "v4l2-util.h"
+
+static void stream_of(struct rig *rig, unsigned int count)
+{
+	fake_init(&rig->fake, CAPTURE);
+	rig_set_up(rig, NV12, DMA_BUF_V4L2_AUTO, count);
+	rig_start(rig);
+}
+
+TEST(H1_a_damaged_frame_is_marked_and_counted)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	rig.fake.damaged = true;
+	fake_tick(&rig.fake);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).result, -EIO);
+	ASSERT_EQ(rig_reap(&rig).result, 0);
+	ASSERT_EQ(rig_info(&rig).errors, 1);
+	ASSERT_EQ(rig_info(&rig).frames, 1);
+	rig_close(&rig);
+}
+
+static void uses_nothing(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_DQBUF)
+		((struct v4l2_buffer *)argument)->bytesused = 0;
+}
+
+TEST(H1_a_frame_without_bytes_is_damaged)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 2);
+	rig.fake.lie = uses_nothing;
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).result, -EIO);
+	rig_close(&rig);
+}
+
+TEST(H1_frames_without_a_buffer_are_counted_as_lost)
+{
+	struct rig rig = { 0 };
+	struct dma_buf_v4l2_completion done;
+
+	stream_of(&rig, 2);
+	for (int i = 0; i < 5; i++)
+		fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).sequence, 0);
+	ASSERT_EQ(rig_reap(&rig).sequence, 1);
+	ASSERT_OK(rig_queue(&rig, 0));
+	fake_tick(&rig.fake);
+	done = rig_reap(&rig);
+	ASSERT_EQ(done.sequence, 5);
+	ASSERT_EQ(done.lost, 3);
+	ASSERT_EQ(rig_info(&rig).lost, 3);
+	rig_close(&rig);
+}
+
+TEST(H1_sequences_go_on_when_the_drivers_32_bits_are_over)
+{
+	struct rig rig = { 0 };
+	uint64_t first;
+
+	stream_of(&rig, 2);
+	fake_tick(&rig.fake);
+	first = rig_reap(&rig).sequence;
+	rig.fake.sequence = 1u << 30;
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).sequence, first + (1u << 30));
+	ASSERT_OK(rig_queue(&rig, 0));
+	ASSERT_OK(rig_queue(&rig, 1));
+	for (int i = 2; i <= 4; i++) {
+		/* Four quarters of the numbers there are. */
+		rig.fake.sequence = (uint32_t)i << 30;
+		fake_tick(&rig.fake);
+		ASSERT_EQ(rig_reap(&rig).sequence, first + ((uint64_t)i << 30));
+		ASSERT_OK(rig_queue(&rig, i % 2));
+	}
+	rig_close(&rig);
+}
+
+TEST(H1_a_driver_that_does_not_count_loses_nothing)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 2);
+	for (unsigned int i = 0; i < 4; i++) {
+		rig.fake.sequence = 0;
+		fake_tick(&rig.fake);
+		ASSERT_EQ(rig_reap(&rig).sequence, i);
+		ASSERT_OK(rig_queue(&rig, i % 2));
+	}
+	ASSERT_EQ(rig_info(&rig).lost, 0);
+	rig_close(&rig);
+}
+
+/* All buffers come back, none of them filled. */
+static void all_given_back(struct rig *rig)
+{
+	struct dma_buf_v4l2_completion done[RIG_BUFFERS];
+	uint64_t seen = 0;
+
+	ASSERT_EQ(dma_buf_v4l2_reap(rig->dev, done, RIG_BUFFERS, 0), rig->count);
+	for (unsigned int i = 0; i < rig->count; i++) {
+		ASSERT_EQ(done[i].result, -ECANCELED);
+		seen |= 1u << done[i].cookie;
+	}
+	ASSERT_EQ(seen, (1u << rig->count) - 1);
+}
+
+TEST(H1_a_stream_that_failed_starts_again)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).sequence, 0);
+	ASSERT_OK(rig_queue(&rig, 0));
+	rig.fake.failed = true;
+	ASSERT_ERR(rig_reap_fails(&rig), EIO);
+	ASSERT_ERR(dma_buf_v4l2_start(rig.dev), EIO);
+	ASSERT_OK(dma_buf_v4l2_stop(rig.dev));
+	all_given_back(&rig);
+	ASSERT_ERR(rig_reap_fails(&rig), ENOENT);
+	rig_start(&rig);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).sequence, 1);
+	rig_close(&rig);
+}
+
+TEST(H1_a_stream_stops_and_starts_as_often_as_one_likes)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	for (unsigned int i = 0; i < 20; i++) {
+		fake_tick(&rig.fake);
+		ASSERT_EQ(rig_reap(&rig).sequence, i);
+		ASSERT_OK(rig_queue(&rig, 0));
+		ASSERT_OK(dma_buf_v4l2_stop(rig.dev));
+		ASSERT_ERR(rig_queue(&rig, 0), EBUSY);
+		all_given_back(&rig);
+		rig_start(&rig);
+	}
+	rig_close(&rig);
+}
+
+TEST(H1_an_unplugged_camera_says_so_and_gives_its_buffers_back)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	rig.fake.gone = true;
+	ASSERT_ERR(rig_reap_fails(&rig), ENODEV);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "unplugged");
+	ASSERT_ERR(dma_buf_v4l2_stop(rig.dev), ENODEV);
+	all_given_back(&rig);
+	ASSERT_ERR(rig_queue(&rig, 0), ENODEV);
+	ASSERT_ERR(rig_reap_fails(&rig), ENODEV);
+	ASSERT_ERR(dma_buf_v4l2_start(rig.dev), ENODEV);
+	rig_close(&rig);
+}
+
+TEST(H1_a_changed_source_is_told_after_the_frames_before)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	rig.fake.changed = true;
+	ASSERT_ERR(rig_reap_fails(&rig), ESTALE);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).result, 0);
+	ASSERT_ERR(rig_reap_fails(&rig), ESTALE);
+	ASSERT_OK(dma_buf_v4l2_stop(rig.dev));
+	while (rig_reap_fails(&rig) == 1)
+		;
+	rig.fake.width = 32;
+	rig.format = (struct dma_buf_v4l2_format){ .size = sizeof(rig.format) };
+	ASSERT_OK(dma_buf_v4l2_set_format(rig.dev, &rig.format));
+	ASSERT_EQ(rig.format.width, 32);
+	ASSERT_OK(dma_buf_v4l2_request(rig.dev, DMA_BUF_V4L2_AUTO, 3));
+	rig_start(&rig);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).used, rig.format.buffer_size);
+	rig_close(&rig);
+}
+
+TEST(H1_a_format_is_not_changed_while_it_streams)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 2);
+	ASSERT_ERR(dma_buf_v4l2_set_format(rig.dev, &rig.format), EBUSY);
+	ASSERT_ERR(dma_buf_v4l2_request(rig.dev, DMA_BUF_V4L2_AUTO, 2), EBUSY);
+	rig_close(&rig);
+}
+
+TEST(H1_detaching_what_the_driver_has_stops_the_stream)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	rig_detach(&rig, 1);
+	ASSERT(!rig.fake.streaming);
+	all_given_back(&rig);
+	rig_close(&rig);
+}
+
+static const struct {
+	unsigned long request;
+	int gives;
+	int want;
+} refusals[] = {
+	{ VIDIOC_S_FMT, EBUSY, EBUSY },	     { VIDIOC_G_FMT, EINVAL, EINVAL },
+	{ VIDIOC_REQBUFS, EBUSY, EBUSY },    { VIDIOC_REQBUFS, ENOMEM, ENOMEM },
+	{ VIDIOC_EXPBUF, EMFILE, EMFILE },   { VIDIOC_QBUF, ENOMEM, ENOMEM },
+	{ VIDIOC_QBUF, EIO, EIO },	     { VIDIOC_STREAMON, EPIPE, ENOLINK },
+	{ VIDIOC_STREAMON, ENOSPC, ENOSPC }, { VIDIOC_STREAMON, ENODEV, ENODEV },
+};
+
+/* Everything up to the start; the first error. */
+static int set_up_until_it_fails(struct rig *rig)
+{
+	struct dma_buf *dmabuf;
+	int err;
+
+	rig->format = (struct dma_buf_v4l2_format){ .size = sizeof(rig->format) };
+	err = dma_buf_v4l2_set_format(rig->dev, &rig->format);
+	if (!err)
+		err = dma_buf_v4l2_request(rig->dev, DMA_BUF_V4L2_EXPORT, 2);
+	for (unsigned int i = 0; i < 2 && !err; i++) {
+		dmabuf = dma_buf_v4l2_alloc(rig->dev, "frame");
+		if (!dmabuf)
+			return -errno;
+		rig_add(rig, dmabuf);
+		err = rig_queue(rig, i);
+	}
+	return err ? err : dma_buf_v4l2_start(rig->dev);
+}
+
+TEST(H1_each_refusal_of_a_driver_is_told_and_leaves_nothing_behind)
+{
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		struct rig rig = { 0 };
+
+		fake_init(&rig.fake, CAPTURE);
+		rig_open(&rig);
+		rig.fake.fail_request = refusals[i].request;
+		rig.fake.fail_errno = refusals[i].gives;
+		ASSERT_ERR(set_up_until_it_fails(&rig), refusals[i].want);
+		ASSERT_STR_CONTAINS(dmabuf_last_error(), "cam");
+		rig.fake.fail_request = 0;
+		rig_close(&rig);
+	}
+}
+
+/* Lies. */
+static void index_out_of_range(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_DQBUF)
+		((struct v4l2_buffer *)argument)->index = 77;
+}
+
+static void index_of_another(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_DQBUF)
+		((struct v4l2_buffer *)argument)->index = 5;
+}
+
+static void too_many_bytes(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_DQBUF)
+		((struct v4l2_buffer *)argument)->bytesused = 1u << 30;
+}
+
+static void no_buffers(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_REQBUFS)
+		((struct v4l2_requestbuffers *)argument)->count = 0;
+}
+
+static void many_buffers(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_REQBUFS)
+		((struct v4l2_requestbuffers *)argument)->count = 100000;
+}
+
+static void small_frames(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_S_FMT)
+		((struct v4l2_format *)argument)->fmt.pix.sizeimage = 64 * 2 * 48 - 1;
+}
+
+static void short_lines(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_S_FMT)
+		((struct v4l2_format *)argument)->fmt.pix.bytesperline = 127;
+}
+
+static void no_width(unsigned long request, void *argument)
+{
+	if (request == VIDIOC_S_FMT)
+		((struct v4l2_format *)argument)->fmt.pix.width = 0;
+}
+
+static void wide(unsigned long request, void *argument)
+{
+	if (request != VIDIOC_S_FMT)
+		return;
+	((struct v4l2_format *)argument)->fmt.pix.bytesperline = 0xffffffff;
+	((struct v4l2_format *)argument)->fmt.pix.sizeimage = 0xffffffff;
+}
+
+static void other_memory(unsigned long request, void *argument)
+{
+	struct v4l2_exportbuffer *e = argument;
+
+	if (request != VIDIOC_EXPBUF)
+		return;
+	close(e->fd);
+	e->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+static void small_memory(unsigned long request, void *argument)
+{
+	struct v4l2_exportbuffer *e = argument;
+	struct dma_buf *small;
+
+	if (request != VIDIOC_EXPBUF)
+		return;
+	close(e->fd);
+	small = dma_buf_alloc("small", 4096, O_RDWR);
+	e->fd = dma_buf_fd(small, O_CLOEXEC);
+	dma_buf_put(small);
+}
+
+static const struct {
+	void (*lie)(unsigned long request, void *argument);
+	int want;
+} lies[] = {
+	{ no_buffers, EPROTO },	  { many_buffers, EPROTO }, { small_frames, EPROTO },
+	{ short_lines, EPROTO },  { no_width, EPROTO },	    { wide, EPROTO },
+	{ other_memory, EINVAL }, { small_memory, EPROTO },
+};
+
+TEST(H1_answers_that_make_no_sense_are_refused)
+{
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct rig rig = { 0 };
+
+		fake_init(&rig.fake, CAPTURE);
+		rig_open(&rig);
+		rig.fake.lie = lies[i].lie;
+		ASSERT_ERR(set_up_until_it_fails(&rig), lies[i].want);
+		rig.fake.lie = NULL;
+		rig_close(&rig);
+	}
+}
+
+TEST(H1_buffers_that_the_driver_never_had_do_not_come_back)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	rig.fake.lie = index_out_of_range;
+	fake_tick(&rig.fake);
+	ASSERT_ERR(rig_reap_fails(&rig), EPROTO);
+	rig.fake.lie = index_of_another;
+	fake_tick(&rig.fake);
+	ASSERT_ERR(rig_reap_fails(&rig), EPROTO);
+	ASSERT_OK(dma_buf_v4l2_stop(rig.dev));
+	all_given_back(&rig);
+	rig_close(&rig);
+}
+
+TEST(H1_more_bytes_than_a_frame_has_are_none)
+{
+	struct rig rig = { 0 };
+	struct dma_buf_v4l2_completion done;
+
+	stream_of(&rig, 2);
+	rig.fake.lie = too_many_bytes;
+	fake_tick(&rig.fake);
+	done = rig_reap(&rig);
+	ASSERT_EQ(done.result, -EPROTO);
+	ASSERT_EQ(done.used, 0);
+	rig_close(&rig);
+}
+
+TEST(H1_a_camera_without_frames_times_out)
+{
+	struct rig rig = { 0 };
+	struct dma_buf_v4l2_completion done;
+
+	stream_of(&rig, 2);
+	ASSERT_ERR(dma_buf_v4l2_reap(rig.dev, &done, 1, 5), ETIMEDOUT);
+	ASSERT_ERR(dma_buf_v4l2_reap(rig.dev, &done, 1, -1), EINVAL);
+	ASSERT_ERR(dma_buf_v4l2_reap(rig.dev, &done, 0, 0), EINVAL);
+	rig_close(&rig);
+}
