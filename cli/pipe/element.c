@@ -172,14 +172,19 @@ static void make_label(const struct element *element, char *label, size_t room)
 static int open_ends(struct element_context *context)
 {
 	struct dmabuf_queue_consumer_options reads = { .size = sizeof(reads) };
+	struct dmabuf_queue_options makes = { .size = sizeof(makes) };
 
 	if (context->element->role != ELEMENT_SOURCE) {
 		context->in = dmabuf_queue_open_input(&reads, OPEN_MS);
 		if (!context->in)
 			return element_fail(context, "%s", dmabuf_last_error());
 	}
+	if (context->element->role == ELEMENT_SOURCE && context->element->class->prepare &&
+	    context->element->class->prepare(context, &makes) < 0)
+		return -1;
 	if (context->element->role != ELEMENT_SINK) {
-		context->out = dmabuf_queue_open_output(context->in, NULL, OPEN_MS);
+		context->out = dmabuf_queue_open_output(context->in,
+							makes.buffer_size ? &makes : NULL, OPEN_MS);
 		if (!context->out)
 			return element_fail(context, "%s", dmabuf_last_error());
 	}

@@ -43,8 +43,12 @@ struct element_context {
  * @roles: where it may stand, 1 << enum element_role
  * @writes: as a stage it may change the bytes
  * @foreign: a program that opens its ends of the queue itself
+ * @max_buffers: as a source it makes its own buffers, so many at most; 0: it takes what there are
+ * @holds: as a sink it needs so many buffers at a time; 0: the queue's own default
  * @parse: [optional] understands what follows the prefix; 0, or EXIT_USAGE after usage()
  * @open: [optional] opens files, in the runner before anything starts; 0 or -1 after complain()
+ * @prepare: [optional] of a source that makes its own buffers, in its process: how. 0, or -1 after
+ *	element_fail()
  * @run: in the element's process: until the end of the stream was passed on. 0, or -1 after
  *	element_fail()
  */
@@ -53,12 +57,25 @@ struct element_class {
 	unsigned int roles;
 	bool writes;
 	bool foreign;
+	uint32_t max_buffers;
+	uint32_t holds;
 	int (*parse)(struct element *element, const char *argument);
 	int (*open)(struct element *element);
+	int (*prepare)(struct element_context *context, struct dmabuf_queue_options *options);
 	int (*run)(struct element_context *context);
 };
 
 #define ROLE(role) (1u << (role))
+
+/* What the command line asks of a camera; zeros: whatever it does now. */
+struct video_wishes {
+	char path[128];
+	uint32_t fourcc;
+	uint32_t width;
+	uint32_t height;
+	uint64_t fps;
+	unsigned int memory; /* enum dma_buf_v4l2_memory */
+};
 
 struct element {
 	const struct command *command; /* for words about it */
@@ -72,6 +89,7 @@ struct element {
 	bool streams;	      /* the file takes plain reads and writes only */
 	struct output output; /* of a sink or tee that writes a file */
 	struct picture picture;
+	struct video_wishes video;
 	uint64_t frames; /* how many to make, or to take; UINT64_MAX: no end */
 	uint64_t bytes;
 	uint64_t period; /* nanoseconds between pictures of png: */
@@ -93,6 +111,7 @@ extern const struct element_class verify_class;
 extern const struct element_class tee_class;
 extern const struct element_class exec_class;
 extern const struct element_class png_class;
+extern const struct element_class video_class;
 
 /* "stage 3 (sha256)" into @text. */
 void element_describe(const struct element *element, char *text, size_t room);

@@ -12,7 +12,7 @@
 
 static const struct element_class *const classes[] = {
 	&file_class,  &stream_class, &null_class, &test_class, &sha256_class, &crc32_class,
-	&count_class, &verify_class, &tee_class,  &exec_class, &png_class,
+	&count_class, &verify_class, &tee_class,  &exec_class, &png_class,    &video_class,
 };
 
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
@@ -36,9 +36,11 @@ static int check_role(const struct element *element, unsigned int count)
 		return usage(&command_pipe, "\"%s\" alone is no pipe: SOURCE ! SINK at least",
 			     element->text);
 	if (element->role == ELEMENT_SOURCE)
-		return usage(&command_pipe,
-			     "\"%s\" cannot be the source: begin with file:PATH, -, null: or test:",
-			     element->text);
+		return usage(
+			&command_pipe,
+			"\"%s\" cannot be the source: begin with file:PATH, -, null:, test: or "
+			"v4l2:PATH",
+			element->text);
 	if (element->role == ELEMENT_SINK)
 		return usage(&command_pipe,
 			     "\"%s\" cannot be the sink: end with ! file:PATH, ! - or ! null:",
@@ -109,6 +111,9 @@ static void fit_buffers(struct pipe *pipe)
 
 	if (source->class == &test_class && pipe->options.size < picture_size(&source->picture))
 		pipe->options.size = picture_size(&source->picture);
+	if (source->role == ELEMENT_SOURCE && source->class->max_buffers &&
+	    pipe->options.buffers > source->class->max_buffers)
+		pipe->options.buffers = source->class->max_buffers;
 }
 
 int pipe_parse_only(struct pipe *pipe, const char *text, enum element_role role)

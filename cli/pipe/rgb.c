@@ -16,6 +16,8 @@ struct layout {
 	uint8_t u_at, v_at; /* in the pair, where both are in one plane */
 	uint8_t lines;	    /* of luma for one of chroma */
 	uint8_t step;	    /* from one U to the next */
+	uint8_t y_at;	    /* of the first luma in its line */
+	uint8_t y_step;	    /* from one luma to the next; 0: 1 */
 };
 
 static const struct layout layouts[] = {
@@ -24,6 +26,10 @@ static const struct layout layouts[] = {
 	{ FOURCC('N', 'V', '1', '6'), 2, 0, 0, 0, 0, 1, 1, 0, 1, 1, 2 },
 	{ FOURCC('Y', 'U', '1', '2'), 3, 0, 0, 0, 0, 1, 2, 0, 0, 2, 1 },
 	{ FOURCC('Y', 'V', '1', '2'), 3, 0, 0, 0, 0, 2, 1, 0, 0, 2, 1 },
+	{ FOURCC('Y', 'U', 'Y', 'V'), 1, 0, 0, 0, 0, 0, 0, 1, 3, 1, 4, 0, 2 },
+	{ FOURCC('U', 'Y', 'V', 'Y'), 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 4, 1, 2 },
+	{ FOURCC('Y', 'V', 'Y', 'U'), 1, 0, 0, 0, 0, 0, 0, 3, 1, 1, 4, 0, 2 },
+	{ FOURCC('V', 'Y', 'U', 'Y'), 1, 0, 0, 0, 0, 0, 0, 2, 0, 1, 4, 1, 2 },
 	/* DRM's names are of little endian words: the last letter is the first byte. */
 	{ FOURCC('R', 'G', '2', '4'), 1, 3, 2, 1, 0, 0, 0, 0, 0, 1, 0 },
 	{ FOURCC('B', 'G', '2', '4'), 1, 3, 0, 1, 2, 0, 0, 0, 0, 1, 0 },
@@ -73,12 +79,13 @@ static const unsigned char *line_of(const struct dmabuf_frame *frame, const unsi
 static void yuv_line(const struct dmabuf_frame *frame, const struct layout *l,
 		     const unsigned char *bytes, uint32_t line, unsigned char *rgb)
 {
-	const unsigned char *y = line_of(frame, bytes, 0, line);
+	const unsigned char *y = line_of(frame, bytes, 0, line) + l->y_at;
+	size_t step = l->y_step ? l->y_step : 1;
 	const unsigned char *u = line_of(frame, bytes, l->u, line / l->lines) + l->u_at;
 	const unsigned char *v = line_of(frame, bytes, l->v, line / l->lines) + l->v_at;
 
 	for (uint32_t x = 0; x < frame->width; x++, rgb += 3)
-		yuv_pixel(y[x], u[(size_t)x / 2 * l->step], v[(size_t)x / 2 * l->step],
+		yuv_pixel(y[x * step], u[(size_t)x / 2 * l->step], v[(size_t)x / 2 * l->step],
 			  frame->height >= 720, rgb);
 }
 

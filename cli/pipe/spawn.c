@@ -145,6 +145,12 @@ static int make_pool(struct pipe *pipe)
 	return 0;
 }
 
+/* Its source makes the buffers, as it goes. */
+static bool has_pool(const struct pipe *pipe)
+{
+	return !pipe->options.queue.path && !pipe->members[0].element.class->max_buffers;
+}
+
 static struct queue_hello greeting(const struct pipe *pipe, const struct member *m)
 {
 	const struct queue_terms *terms = &pipe->options.queue;
@@ -157,9 +163,11 @@ static struct queue_hello greeting(const struct pipe *pipe, const struct member 
 		.max_buffers = (uint32_t)pipe->options.buffers,
 	};
 
+	if (m->element.role == ELEMENT_SINK)
+		hello.min_buffers = hello.preferred_buffers = m->element.class->holds;
 	if (!terms->path) {
 		/* All of them share the pool; it is the source's. */
-		if (m->element.role == ELEMENT_SOURCE)
+		if (m->element.role == ELEMENT_SOURCE && has_pool(pipe))
 			hello.buffers = (uint32_t)pipe->options.buffers;
 		return hello;
 	}
@@ -168,8 +176,10 @@ static struct queue_hello greeting(const struct pipe *pipe, const struct member 
 	hello.consumers = (uint32_t)terms->consumers;
 	hello.stall_ms = terms->stall_ms;
 	hello.policy = terms->policy;
-	hello.min_buffers = (uint32_t)terms->min_buffers;
-	hello.preferred_buffers = (uint32_t)terms->preferred_buffers;
+	if (terms->min_buffers) {
+		hello.min_buffers = (uint32_t)terms->min_buffers;
+		hello.preferred_buffers = (uint32_t)terms->preferred_buffers;
+	}
 	hello.connect_ms = (uint32_t)terms->connect_ms;
 	hello.reconnect_ms = (uint32_t)terms->reconnect_ms;
 	snprintf(hello.path, sizeof(hello.path), "%s", terms->path);
@@ -195,7 +205,7 @@ int pipe_send_pool(struct pipe *pipe)
 {
 	int err;
 
-	if (!pipe->options.queue.path && make_pool(pipe) < 0) {
+	if (has_pool(pipe) && make_pool(pipe) < 0) {
 		pipe_blame(pipe, NULL, false, EXIT_SETUP, "cannot make the buffers: %s",
 			   dmabuf_last_error());
 		return -1;

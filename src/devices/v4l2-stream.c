@@ -252,6 +252,9 @@ static void count_frame(struct v4l2_device *v, uint32_t sequence, struct dma_buf
 	c->lost = step - 1;
 	c->sequence = v->sequence + c->lost;
 	v->sequence = c->sequence + 1;
+	/* An output that had nothing new to show has lost nothing. */
+	if (v->output)
+		c->lost = 0;
 	v->lost += c->lost;
 }
 

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What video sources and sinks have in common: the device, and its buffers. */
+#ifndef DMABUF_CLI_PIPE_VIDEO_H
+#define DMABUF_CLI_PIPE_VIDEO_H
+
+#include <dmabuf/v4l2.h>
+
+#include "element.h"
+
+/* A buffer of the queue, mapped for the device since it came by first. */
+struct video_slot {
+	struct dma_buf_attachment *attach;
+	struct dma_buf_sg_table *table;
+	struct dmabuf_frame frame;
+	bool with_driver;
+};
+
+struct video {
+	const struct element_context *context;
+	struct dma_buf_device *dev;
+	enum dma_data_direction direction;
+	struct dma_buf_v4l2_format format;
+	struct video_slot slots[DMABUF_QUEUE_MAX_BUFFERS]; /* by the frame's index */
+	uint32_t with_driver;
+	bool full; /* the driver makes no more buffers */
+	unsigned int restarts;
+	unsigned int failures; /* since the last frame */
+};
+
+int video_fail(const struct video *v);
+int video_init(struct video *v, const struct element_context *context);
+void video_exit(struct video *v);
+/* The driver gets the frame's buffer, which is with it until video_take() has it. 0 or -errno. */
+int video_give(struct video *v, const struct dmabuf_frame *frame, uint64_t used);
+/*
+ * What the driver gave back: 1 with the frame and what is said of it, 0 if there is none now, or
+ * -errno with words.
+ */
+int video_take(struct video *v, struct dmabuf_frame *frame, struct dma_buf_v4l2_completion *done);
+/* Who has something to say, after at most @ms (-1: however long it takes). */
+#define VIDEO_QUEUE 1u
+#define VIDEO_DRIVER 2u
+unsigned int video_wait(const struct video *v, int queue_fd, int ms);
+/* After -EIO: stopped, to be filled and started again. False: it fails time and again. */
+bool video_may_restart(struct video *v);
+void video_tell(const struct video *v);
+
+int video_source_run(struct element_context *context);
+int video_sink_run(struct element_context *context);
+/* Before a source's queue is opened: whose buffers, how large, how many at least. */
+int video_source_prepare(struct element_context *context, struct dmabuf_queue_options *options);
+
+#endif
