@@ -52,8 +52,24 @@ refuses()
 	fails 2 '"--frob"' "$DMABUF" pipe --frob null: ! null:
 	fails 2 'needs a value' "$DMABUF" pipe --size
 	fails 2 '"x"' "$DMABUF" ls x
+	fails 2 'a video device is missing' "$DMABUF" pipe v4l2: ! null:
+	fails 2 '"speed=1" is not format=' "$DMABUF" pipe v4l2:/dev/video0,speed=1 ! null:
+	fails 2 '"size=640" is not' "$DMABUF" pipe v4l2:/dev/video0,size=640 ! null:
+	fails 2 '"format=YUYV2" is not' "$DMABUF" pipe v4l2:/dev/video0,format=YUYV2 ! null:
+	fails 2 '"fps=0" is not' "$DMABUF" pipe v4l2:/dev/video0,fps=0 ! null:
+	fails 2 '"memory=mine" is not' "$DMABUF" pipe v4l2:/dev/video0,memory=mine ! null:
+	fails 2 'an output has no options' "$DMABUF" pipe null: ! v4l2:/dev/video0,fps=5
+	fails 2 'cannot be a stage' "$DMABUF" pipe null: ! v4l2:/dev/video0 ! null:
 	fails 2 'write the same file' "$DMABUF" pipe null:bytes=1 ! tee:out ! file:./out
 	only_files
+}
+
+@test "what is no video device is refused before anything starts" {
+	fails 1 "cannot open it: No such file or directory (v4l2-ctl" "$DMABUF" pipe v4l2:none ! null:
+	fails 1 "no video device" "$DMABUF" pipe v4l2:/dev/zero ! null:
+	: >plain
+	fails 1 "no video device" "$DMABUF" cast v4l2:plain --socket s
+	fails 1 "no video device" "$DMABUF" pipe null: ! v4l2:/dev/zero
 }
 
 @test "a file that cannot be opened names its element" {

@@ -130,6 +130,8 @@ void pipe_blame(struct pipe *pipe, const struct member *member, bool consequent,
 int pipe_spawn(struct pipe *pipe);
 int pipe_send_pool(struct pipe *pipe);
 void pipe_drop_pool(struct pipe *pipe);
+/* Does the runner make the buffers? Else its source does, as it goes. */
+bool pipe_has_pool(const struct pipe *pipe);
 
 /* notice.c: take what an element has sent. True: there may be more. */
 bool member_receive(struct pipe *pipe, struct member *member);

@@ -55,9 +55,11 @@ static json_object *buffers_json(const struct pipe *pipe)
 {
 	json_object *object = json_object_new_object(), *inodes = json_object_new_array();
 
-	json_add_uint(object, "count", pipe->options.buffers);
-	json_add_uint(object, "size", pipe->options.size);
-	for (uint64_t i = 0; i < pipe->options.buffers; i++)
+	uint64_t count = pipe_has_pool(pipe) ? pipe->options.buffers : 0;
+
+	json_add_uint(object, "count", count);
+	json_add_uint(object, "size", count ? pipe->options.size : 0);
+	for (uint64_t i = 0; i < count; i++)
 		json_object_array_add(inodes, json_object_new_uint64(pipe->inodes[i]));
 	json_object_object_add(object, "inodes", inodes);
 	return object;

@@ -59,7 +59,8 @@ static void print_results(const struct pipe *pipe, FILE *out)
 static bool is_method(const struct pipe_result *result)
 {
 	return !strcmp(result->key, "method") || !strcmp(result->key, "requests") ||
-	       !strcmp(result->key, "bounced");
+	       !strcmp(result->key, "bounced") || !strcmp(result->key, "device") ||
+	       !strcmp(result->key, "driver");
 }
 
 static void print_member(const struct member *m)
@@ -115,8 +116,12 @@ static void print_totals(const struct pipe *pipe)
 	size_format((double)pipe->options.size, size, sizeof(size));
 	size_format((double)bytes, done, sizeof(done));
 	size_format(seconds > 0 ? (double)bytes / seconds : 0, rate, sizeof(rate));
-	fprintf(stderr, "%s in %.3f s, %s/s, through %" PRIu64 " buffers of %s\n", done, seconds,
-		rate, pipe->options.buffers, size);
+	fprintf(stderr, "%s in %.3f s, %s/s", done, seconds, rate);
+	if (!pipe_has_pool(pipe)) {
+		fputs(", through buffers that the source made\n", stderr);
+		return;
+	}
+	fprintf(stderr, ", through %" PRIu64 " buffers of %s\n", pipe->options.buffers, size);
 	fprintf(stderr,
 		"%" PRIu64 " CPU accesses, %" PRIu64 " mappings; cache operations: %" PRIu64
 		" needed, %" PRIu64 " done, %" PRIu64 " avoided\n",

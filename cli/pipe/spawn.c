@@ -145,8 +145,7 @@ static int make_pool(struct pipe *pipe)
 	return 0;
 }
 
-/* Its source makes the buffers, as it goes. */
-static bool has_pool(const struct pipe *pipe)
+bool pipe_has_pool(const struct pipe *pipe)
 {
 	return !pipe->options.queue.path && !pipe->members[0].element.class->max_buffers;
 }
@@ -167,7 +166,7 @@ static struct queue_hello greeting(const struct pipe *pipe, const struct member 
 		hello.min_buffers = hello.preferred_buffers = m->element.class->holds;
 	if (!terms->path) {
 		/* All of them share the pool; it is the source's. */
-		if (m->element.role == ELEMENT_SOURCE && has_pool(pipe))
+		if (m->element.role == ELEMENT_SOURCE && pipe_has_pool(pipe))
 			hello.buffers = (uint32_t)pipe->options.buffers;
 		return hello;
 	}
@@ -205,7 +204,7 @@ int pipe_send_pool(struct pipe *pipe)
 {
 	int err;
 
-	if (has_pool(pipe) && make_pool(pipe) < 0) {
+	if (pipe_has_pool(pipe) && make_pool(pipe) < 0) {
 		pipe_blame(pipe, NULL, false, EXIT_SETUP, "cannot make the buffers: %s",
 			   dmabuf_last_error());
 		return -1;

@@ -105,6 +105,7 @@ int video_take(struct video *v, struct dmabuf_frame *frame, struct dma_buf_v4l2_
 	slot = &v->slots[done->cookie];
 	slot->with_driver = false;
 	v->with_driver--;
+	v->starved += !v->with_driver && done->result != -ECANCELED;
 	if (done->result == 0)
 		v->failures = 0;
 	*frame = slot->frame;
@@ -144,9 +145,9 @@ void video_tell(const struct video *v)
 	if (dma_buf_v4l2_get_info(v->dev, &info) < 0)
 		return;
 	element_tell(v->context, "driver",
-		     "%" PRIu64 " frames, %" PRIu64 " damaged, %" PRIu64
-		     " lost, %u restarts, %" PRIu64 " calls",
-		     info.frames, info.errors, info.lost, v->restarts, info.requests);
+		     "%" PRIu64 " frames, %" PRIu64 " damaged, %" PRIu64 " lost, %" PRIu64
+		     " times without a buffer, %u restarts, %" PRIu64 " calls",
+		     info.frames, info.errors, info.lost, v->starved, v->restarts, info.requests);
 }
 
 static bool parse_size(const char *value, uint32_t *width, uint32_t *height)

@@ -22,7 +22,8 @@ struct video {
 	struct dma_buf_v4l2_format format;
 	struct video_slot slots[DMABUF_QUEUE_MAX_BUFFERS]; /* by the frame's index */
 	uint32_t with_driver;
-	bool full; /* the driver makes no more buffers */
+	uint64_t starved; /* times that it gave its last one back */
+	bool full;	  /* the driver makes no more buffers */
 	unsigned int restarts;
 	unsigned int failures; /* since the last frame */
 };
