@@ -23,8 +23,8 @@
  *
  * The driver's own mapping of the memory does what cache maintenance its device needs at each queue
  * and reap, so these devices count as coherent. Parameters (mission row F1) are what the kernel
- * tells (sysfs) and what is known of drivers; what neither says is found out by trying, see
- * dma_buf_v4l2_request().
+ * tells (sysfs) and what is known of drivers, see dma_buf_v4l2_get_parameters(); what neither says
+ * is found out by trying, see dma_buf_v4l2_request().
  *
  * The kernel fills and reads buffers whatever fences are on them: wait for those before queueing.
  *
@@ -292,6 +292,20 @@ int dma_buf_v4l2_fd(struct dma_buf_device *dev);
  * Return: 0; -EINVAL. Never blocks.
  */
 int dma_buf_v4l2_get_info(struct dma_buf_device *dev, struct dma_buf_v4l2_info *info);
+
+/**
+ * dma_buf_v4l2_get_parameters - what it needs of memory that is yet to be chosen
+ * @dev: the device
+ * @parameters: size set; filled in, for dma_buf_negotiate()
+ *
+ * A need for contiguous memory is in here only, not in the device's own parameters: how the memory
+ * of a kernel dma-buf lies only the driver finds out, when it is queued, so that attaching must not
+ * depend on it.
+ *
+ * Return: 0; -EINVAL, -ECHILD. Never blocks. Rows F1, F9.
+ */
+int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
+				struct dma_buf_device_parameters *parameters);
 
 /**
  * dma_buf_v4l2_describe - the same in words

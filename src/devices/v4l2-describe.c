@@ -47,6 +47,20 @@ DMABUF_PUBLIC int dma_buf_v4l2_get_info(struct dma_buf_device *dev, struct dma_b
 	return 0;
 }
 
+DMABUF_PUBLIC int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
+					      struct dma_buf_device_parameters *parameters)
+{
+	const struct v4l2_device *v = v4l2_of(dev);
+
+	if (!v)
+		return -errno;
+	if (!parameters || parameters->size != sizeof(*parameters))
+		return dmabuf_fail(EINVAL, "video device: size of parameters must be %zu",
+				   sizeof(*parameters));
+	*parameters = v->needs;
+	return 0;
+}
+
 static int memory_words(const struct v4l2_device *v, char *text, size_t size)
 {
 	if (v->memory == DMA_BUF_V4L2_IMPORT)

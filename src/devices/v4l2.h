@@ -79,6 +79,7 @@ struct v4l2_device {
 	bool output;
 	bool multiplanar;
 	char driver[16], card[32], bus[32];
+	struct dma_buf_device_parameters needs; /* where memory can still be chosen */
 
 	pthread_mutex_t lock;
 	struct dma_buf_v4l2_format format; /* width 0: none agreed on */

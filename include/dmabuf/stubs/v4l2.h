@@ -68,6 +68,12 @@ static inline int dma_buf_v4l2_get_info(struct dma_buf_device *dev, struct dma_b
 	return -ENODEV;
 }
 
+static inline int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
+					      struct dma_buf_device_parameters *parameters)
+{
+	return -ENODEV;
+}
+
 static inline int dma_buf_v4l2_describe(struct dma_buf_device *dev, char *text, size_t size)
 {
 	return -ENODEV;
