@@ -26,22 +26,19 @@ bool attachments_needs_nothing(const struct dma_buf_device_parameters *needs)
 	return true;
 }
 
-/* What the library does not act on is forgotten if it may be. */
-static int drop_unknown(const char *name, struct dma_buf_device_parameters *needs)
+/* What the library does not act on is forgotten if it may be, or if @all. Another one, or NULL. */
+static const char *drop_unknown(struct dma_buf_device_parameters *needs, bool all)
 {
 	for (unsigned int k = 0; k < DMA_BUF_NAMED_PARAMETERS; k++) {
 		struct dma_buf_named_parameter *n = &needs->named[k];
 
 		if (!n->rule || constraints_knows(n->name))
 			continue;
-		if (!n->ignorable)
-			return dmabuf_fail(EOPNOTSUPP,
-					   "device %s: parameter \"%s\" is not known here, and not "
-					   "marked as one that can be ignored",
-					   name, n->name);
+		if (!n->ignorable && !all)
+			return n->name;
 		memset(n, 0, sizeof(*n));
 	}
-	return 0;
+	return NULL;
 }
 
 int attachments_problem_add(struct attachments_problem *p, const char *name,
@@ -50,6 +47,7 @@ int attachments_problem_add(struct attachments_problem *p, const char *name,
 {
 	struct dma_buf_attach_participant *one = &p->participants[p->problem.count];
 	unsigned int i = p->problem.count;
+	const char *unknown;
 
 	if (i == DMA_BUF_MAX_PARTICIPANTS)
 		return dmabuf_fail(ENOSPC, "more than %u devices at one buffer", i);
@@ -59,7 +57,13 @@ int attachments_problem_add(struct attachments_problem *p, const char *name,
 	p->names[i] = one->name;
 	p->parameters[i] = &one->parameters;
 	p->problem.count++;
-	return drop_unknown(one->name, &one->parameters);
+	unknown = drop_unknown(&one->parameters, false);
+	if (!unknown)
+		return 0;
+	return dmabuf_fail(EOPNOTSUPP,
+			   "device %s: parameter \"%s\" is not known here, and not marked as one "
+			   "that can be ignored",
+			   one->name, unknown);
 }
 
 static bool is_usage(uint32_t usage)
@@ -97,6 +101,26 @@ int attachments_problem(struct buffer *b, struct attachments_problem *p)
 		if (atomic_load(&b->control.attachments[i].owner))
 			err = add_entry(p, &b->control.attachments[i]);
 	return err;
+}
+
+void attachments_merge_info(const struct dma_buf_info *info, struct attachments_problem *room,
+			    struct dma_buf_device_parameters *merged)
+{
+	struct constraints_problem *p = &room->problem;
+	struct constraints_needs needs;
+
+	*p = (struct constraints_problem){ .participants = room->parameters, .size = info->size };
+	for (unsigned int i = 0; i < info->attachment_count; i++) {
+		struct dma_buf_device_parameters *one = &room->participants[p->count].parameters;
+
+		if (info->attachments[i].vouched || !info->attachments[i].known)
+			continue;
+		*one = info->attachments[i].parameters;
+		(void)drop_unknown(one, true);
+		room->parameters[p->count++] = one;
+	}
+	constraints_merge(p, &needs);
+	constraints_tell(p, &needs, merged);
 }
 
 static bool asks_for_address(const struct attachments_problem *p)

@@ -7,6 +7,7 @@
 #define DMABUF_SRC_ATTACHMENT_CONSTRAINTS_H
 
 #include <dmabuf/attach.h>
+#include <dmabuf/info.h>
 
 #include "buffer.h"
 #include "constraints/constraints.h"
@@ -53,6 +54,10 @@ int attachments_admit(struct buffer *b, struct attachment *a, struct attachments
 /* Without any lock: that in words, with what would help. Always -EINVAL. */
 int attachments_refuse(const struct buffer *b, const struct attachment *a,
 		       const struct attachments_problem *p);
+
+/* From a look from outside: all merged, but for named parameters that are not known. */
+void attachments_merge_info(const struct dma_buf_info *info, struct attachments_problem *room,
+			    struct dma_buf_device_parameters *merged);
 
 /* Whoever needs nothing in particular fits wherever there is ordinary memory. */
 bool attachments_needs_nothing(const struct dma_buf_device_parameters *needs);

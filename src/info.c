@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attachment-constraints.h"
 #include "buffer.h"
 #include "error.h"
 #include "export.h"
@@ -25,6 +26,7 @@ struct snapshot {
 	struct shm_header header;
 	struct shm_attachment attachments[DMA_BUF_MAX_ATTACHMENTS];
 	unsigned int holder_of_slot[DMA_BUF_MAX_CLIENTS];
+	struct attachments_problem problem;
 };
 
 static void take_snapshot(struct snapshot *s, const struct control *c)
@@ -84,7 +86,7 @@ static void fill_attachments(struct dma_buf_info *info, const struct snapshot *s
 		text_copy_untrusted(out->device, sizeof(out->device), a->device, sizeof(a->device));
 		out->holder = s->holder_of_slot[slot];
 		out->known = shm_parameters_read(&out->parameters, &a->parameters);
-		out->usage = a->usage <= DMA_NONE ? (enum dma_data_direction)a->usage : DMA_NONE;
+		out->usage = a->usage < DMA_NONE ? (enum dma_data_direction)a->usage : DMA_NONE;
 		out->vouched = a->flags & SHM_ATTACHMENT_VOUCHED;
 		out->mapped = a->mapped;
 		out->direction =
@@ -138,6 +140,7 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 	fill_holders(info, s, fd);
 	fill_attachments(info, s);
 	fill_accesses(info, s, c);
+	attachments_merge_info(info, &s->problem, &info->constraints);
 	free(s);
 	return 0;
 }

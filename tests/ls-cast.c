@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Processes that hold a buffer in every way that `dmabuf ls` shows, for its tests: the exporter has
- * a fence in it, "reader" waits for that, "locker" has the lock of the reservation object. It says
- * their processes when all is in place, and ends with its input.
+ * a fence in it and devices at it, "reader" waits for that, "locker" has the lock of the
+ * reservation object. It says their processes when all is in place, and ends with its input.
  */
 #include <dmabuf.h>
 
@@ -82,6 +82,35 @@ static bool settled(int fd)
 	return info.access_count == 3;
 }
 
+static void attach(struct dma_buf *dmabuf, const char *name,
+		   const struct dma_buf_device_parameters *parameters,
+		   enum dma_data_direction usage)
+{
+	struct dma_buf_device_info info = { .size = sizeof(info),
+					    .name = name,
+					    .parameters = parameters };
+	struct dma_buf_device *dev = dma_buf_device_create(&info);
+
+	check(dev && dma_buf_attach_for(dmabuf, dev, usage), "attach");
+	dma_buf_device_put(dev);
+}
+
+static void attach_devices(struct dma_buf *dmabuf)
+{
+	struct dma_buf_device_parameters scanner = { .size = sizeof(scanner),
+						     .max_segment_size = 65536,
+						     .page_backed = true };
+	struct dma_buf_device_parameters display = { .size = sizeof(display),
+						     .max_segment_count = 16,
+						     .dma_mask = UINT64_MAX >> 1 };
+
+	snprintf(display.named[0].name, sizeof(display.named[0].name), "stride_alignment");
+	display.named[0].rule = DMA_BUF_MERGE_MAX;
+	display.named[0].value = 256;
+	attach(dmabuf, "scanner", &scanner, DMA_FROM_DEVICE);
+	attach(dmabuf, "display", &display, DMA_BIDIRECTIONAL);
+}
+
 int main(int argc, char **argv)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc(argc > 1 ? argv[1] : "cast", 4096, O_RDWR);
@@ -94,6 +123,7 @@ int main(int argc, char **argv)
 	check(dma_resv_reserve_fences(dmabuf->resv, 1) == 0, "reserve");
 	check(dma_resv_add_fence(dmabuf->resv, fence, DMA_RESV_USAGE_WRITE) == 0, "add");
 	check(dma_resv_unlock(dmabuf->resv) == 0, "unlock");
+	attach_devices(dmabuf);
 	children[0] = start(fd, reader);
 	children[1] = start(fd, locker);
 	while (!settled(fd))

@@ -79,9 +79,9 @@ PYTHON
 	start
 	[ "$(json list '" ".join(d)')" = "schema buffers processes processes_denied" ]
 	[ "$(json list 'd["schema"]')" = "dmabuf-ls/1" ]
-	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments accesses processes" ]
+	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments accesses constraints processes" ]
 	[ "$(mine '" ".join(mine[0]["holders"][0])')" = "pid label alive exporter" ]
-	[ "$(mine '" ".join(mine[0]["attachments"][0])')" = "device pid mapped direction parameters" ]
+	[ "$(mine '" ".join(mine[0]["attachments"][0])')" = "device pid mapped direction parameters usage known vouched" ]
 	finish
 }
 
@@ -132,6 +132,24 @@ PYTHON
 	grep -q "^  lock $reader .*reader, waiting to read by CPU, bytes 64 + 128" text
 	grep -q "^  object-lock $locker .*ls-cast, held, in a context" text
 	! grep -q $'\e' text
+	finish_cast
+}
+
+@test "F1 F2 devices are listed with all that they need, alone and together" {
+	start_cast
+	[ "$(accesses '[(x["device"], x["usage"], x["known"], x["vouched"]) for x in b["attachments"]]')" = \
+		"[('scanner', 'from-device', True, False), ('display', 'bidirectional', True, False)]" ]
+	[ "$(accesses '[b["attachments"][0]["parameters"][k] for k in ("max_segment_size", "page_backed", "named")]')" = \
+		"[65536, True, []]" ]
+	[ "$(accesses 'b["attachments"][1]["parameters"]["named"]')" = \
+		"[{'name': 'stride_alignment', 'rule': 1, 'ignorable': False, 'value': 256}]" ]
+	[ "$(accesses '[b["constraints"][k] for k in ("max_segment_size", "max_segment_count", "page_backed", "contiguous")]')" = \
+		"[65536, 16, True, False]" ]
+	"$DMABUF" ls >text
+	grep -q "^  device scanner of $exporter, not mapped, none, writes only$" text
+	grep -q "^    max_segment_size 64K, page_backed$" text
+	grep -q "^    max_segment_count 16, dma_mask 0x7fffffffffffffff, stride_alignment 256$" text
+	grep -q "^  together max_segment_size 64K, max_segment_count 16, dma_mask 0x7fffffffffffffff, page_backed, stride_alignment 256$" text
 	finish_cast
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../json-members.h"
+#include "../solve/solve.h"
 
 static json_object *holders(const struct dma_buf_info *info)
 {
@@ -24,15 +25,23 @@ static json_object *holders(const struct dma_buf_info *info)
 
 static json_object *parameters(const struct dma_buf_device_parameters *p)
 {
-	json_object *object = json_object_new_object();
+	json_object *object = json_object_new_object(), *array = json_object_new_array();
 
-	json_add_uint(object, "max_segment_size", p->max_segment_size);
-	json_add_uint(object, "max_segment_count", p->max_segment_count);
-	json_add_uint(object, "segment_boundary_mask", p->segment_boundary_mask);
-	json_add_uint(object, "dma_mask", p->dma_mask);
-	json_add_uint(object, "address_alignment", p->address_alignment);
-	json_add_uint(object, "length_granularity", p->length_granularity);
-	json_add_bool(object, "noncoherent", p->noncoherent);
+	fields_add_json(object, parameter_fields, p);
+	for (unsigned int i = 0; i < DMA_BUF_NAMED_PARAMETERS; i++) {
+		const struct dma_buf_named_parameter *n = &p->named[i];
+		json_object *named;
+
+		if (!n->rule)
+			continue;
+		named = json_object_new_object();
+		json_add_text(named, "name", n->name);
+		json_add_uint(named, "rule", n->rule);
+		json_add_bool(named, "ignorable", n->ignorable);
+		json_add_uint(named, "value", n->value);
+		json_object_array_add(array, named);
+	}
+	json_object_object_add(object, "named", array);
 	return object;
 }
 
@@ -51,6 +60,9 @@ static json_object *attachments(const struct dma_buf_info *info)
 		json_add_uint(object, "mapped", a->mapped);
 		json_add_text(object, "direction", ls_direction(a->direction));
 		json_object_object_add(object, "parameters", parameters(&a->parameters));
+		json_add_text(object, "usage", ls_direction(a->usage));
+		json_add_bool(object, "known", a->known);
+		json_add_bool(object, "vouched", a->vouched);
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -104,6 +116,7 @@ static void add_info(json_object *object, const struct dma_buf_info *info)
 	json_object_object_add(object, "holders", holders(info));
 	json_object_object_add(object, "attachments", attachments(info));
 	json_object_object_add(object, "accesses", accesses(info));
+	json_object_object_add(object, "constraints", parameters(&info->constraints));
 }
 
 static json_object *buffer_json(const struct ls_buffer *b)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../command.h"
+#include "../solve/solve.h"
 
 static void print_head(const struct ls_buffer *b, uint64_t size, const char *name,
 		       const char *exporter, unsigned int holders, unsigned int attachments)
@@ -40,6 +41,32 @@ static void print_holders(const struct ls_buffer *b)
 			       (intmax_t)b->processes[i].pid, b->processes[i].command);
 }
 
+static void print_parameters(const char *what, const struct dma_buf_device_parameters *p)
+{
+	char text[1024];
+	bool any;
+
+	fields_describe(parameter_fields, p, text, sizeof(text));
+	any = text[0] != '\0';
+	if (any)
+		printf("%s%s", what, text);
+	for (unsigned int i = 0; i < DMA_BUF_NAMED_PARAMETERS; i++) {
+		if (!p->named[i].rule)
+			continue;
+		printf("%s%s %" PRIu64, any ? ", " : what, p->named[i].name, p->named[i].value);
+		any = true;
+	}
+	if (any)
+		printf("\n");
+}
+
+static const char *usage_words(enum dma_data_direction usage)
+{
+	if (usage == DMA_TO_DEVICE)
+		return ", reads only";
+	return usage == DMA_FROM_DEVICE ? ", writes only" : "";
+}
+
 static void print_attachments(const struct dma_buf_info *info)
 {
 	for (unsigned int i = 0; i < info->attachment_count; i++) {
@@ -50,9 +77,14 @@ static void print_attachments(const struct dma_buf_info *info)
 			printf("%jd", (intmax_t)info->holders[a->holder].pid);
 		else
 			printf("nobody");
-		printf(", %s, %s\n", a->mapped ? "mapped" : "not mapped",
-		       ls_direction(a->direction));
+		printf(", %s, %s%s%s%s\n", a->mapped ? "mapped" : "not mapped",
+		       ls_direction(a->direction), usage_words(a->usage),
+		       a->vouched ? ", vouched for by the exporter" : "",
+		       a->known ? "" : ", its parameters make no sense");
+		print_parameters("    ", &a->parameters);
 	}
+	if (info->attachment_count > 1)
+		print_parameters("  together ", &info->constraints);
 }
 
 static void print_access(const struct dma_buf_info *info, const struct dma_buf_access_info *a)

@@ -65,7 +65,7 @@ struct dma_buf_holder_info {
  * @mapped: tables mapped now
  * @direction: of the latest map, DMA_NONE before the first
  * @usage: which way it may transfer; DMA_NONE: its entry makes no sense
- * @known: false: @parameters made no sense, are shown as zeros, and do not count
+ * @known: false: its entry made no sense; @parameters are shown as zeros, and do not count
  * @vouched: the exporter vouches for it, so that @parameters do not count
  */
 struct dma_buf_attachment_info {
@@ -155,6 +155,7 @@ struct dma_buf_access_info {
  * @access_count: entries used in @accesses
  * @attachments: devices attached
  * @accesses: who has the buffer, who waits for it, and what was left torn
+ * @constraints: what the devices together need, as dma_buf_get_constraints()
  */
 struct dma_buf_info {
 	size_t struct_size;
@@ -172,6 +173,7 @@ struct dma_buf_info {
 	struct dma_buf_holder_info holders[DMA_BUF_MAX_CLIENTS];
 	struct dma_buf_attachment_info attachments[DMA_BUF_MAX_ATTACHMENTS];
 	struct dma_buf_access_info accesses[DMA_BUF_MAX_ACCESSES];
+	struct dma_buf_device_parameters constraints;
 };
 
 #ifndef DMABUF_DISABLED
