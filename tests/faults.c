@@ -129,6 +129,34 @@ static void shy_attached(struct stage *s)
 	ASSERT(s->attach);
 }
 
+static struct dma_buf_device *needing(bool physical, bool contiguous)
+{
+	struct dma_buf_device_parameters needs = { .size = sizeof(needs),
+						   .physical = physical,
+						   .contiguous = contiguous };
+	struct dma_buf_device_info info = { .size = sizeof(info),
+					    .name = "needing",
+					    .parameters = &needs };
+	struct dma_buf_device *dev = dma_buf_device_create(&info);
+
+	ASSERT(dev);
+	return dev;
+}
+
+static void with_impossible_device(struct stage *s)
+{
+	own(s);
+	s->dev = needing(false, true);
+}
+
+static void physical_attached(struct stage *s)
+{
+	own(s);
+	s->dev = needing(true, false);
+	s->attach = dma_buf_attach(s->dmabuf, s->dev);
+	ASSERT(s->attach);
+}
+
 static void with_pool(struct stage *s)
 {
 	s->pool = dma_buf_pool_create("pool", SIZE, 2);
@@ -191,6 +219,44 @@ static int call_attach(struct stage *s)
 static int call_map(struct stage *s)
 {
 	return pointer(s->table = dma_buf_map_attachment(s->attach, DMA_BIDIRECTIONAL));
+}
+
+/* 0 if it was refused for what it needs; fewer words for lack of memory are fine. */
+static int call_attach_refused(struct stage *s)
+{
+	ASSERT(!dma_buf_attach(s->dmabuf, s->dev));
+	return errno == EINVAL ? 0 : -errno;
+}
+
+static int call_explain_attach(struct stage *s)
+{
+	static struct dma_buf_attach_report report;
+	int ret;
+
+	report.struct_size = sizeof(report);
+	ret = dma_buf_explain_attach(s->dmabuf, s->dev, DMA_BIDIRECTIONAL, &report);
+	ASSERT(ret <= 0);
+	return ret;
+}
+
+static int call_constraints(struct stage *s)
+{
+	struct dma_buf_device_parameters all = { .size = sizeof(all) };
+	int err = dma_buf_get_constraints(s->dmabuf, &all);
+
+	return err ? err : dma_buf_recalc_constraints(s->dmabuf, &all);
+}
+
+/* Who may not see frames is told so, which will do here. */
+static int call_map_physical(struct stage *s)
+{
+	s->table = dma_buf_map_attachment(s->attach, DMA_BIDIRECTIONAL);
+	return s->table || (errno == EPERM && geteuid()) ? 0 : -errno;
+}
+
+static int call_test_map(struct stage *s)
+{
+	return dma_buf_test_map_attachment(s->attach, DMA_BIDIRECTIONAL, 0, NULL);
 }
 
 static int call_begin(struct stage *s)
@@ -406,7 +472,12 @@ static const struct scenario scenarios[] = {
 	{ "recv", message, call_recv },
 	{ "attach", with_device, call_attach },
 	{ "attach, non-coherent", with_shy_device, call_attach },
+	{ "attach, refused", with_impossible_device, call_attach_refused },
+	{ "explain attach", with_impossible_device, call_explain_attach },
+	{ "constraints", attached, call_constraints },
 	{ "map", attached, call_map },
+	{ "map, physical", physical_attached, call_map_physical },
+	{ "test map", attached, call_test_map },
 	{ "map, non-coherent", shy_attached, call_map },
 	{ "begin", with_device, call_begin },
 	{ "begin, non-coherent", shy_attached, call_begin },
