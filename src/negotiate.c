@@ -7,31 +7,19 @@
 
 #include <dmabuf/constraints.h>
 
-#include "constraints/constraints.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
+#include "negotiate.h"
 #include "options.h"
 #include "text.h"
-
-/* A private copy of everything. */
-struct question {
-	struct dma_buf_request request;
-	struct dma_buf_device_parameters parameters[DMA_BUF_MAX_PARTICIPANTS];
-	const struct dma_buf_device_parameters *participants[DMA_BUF_MAX_PARTICIPANTS];
-	const char *names[DMA_BUF_MAX_PARTICIPANTS];
-	struct dma_buf_heap_info heaps[DMA_BUF_MAX_HEAPS];
-	const struct dma_buf_heap_info *heap_list[DMA_BUF_MAX_HEAPS];
-	struct dma_buf_plane planes[DMA_BUF_MAX_PLANES];
-	struct constraints_problem problem;
-};
 
 static int bad_count(const char *what, unsigned int count, unsigned int max)
 {
 	return dmabuf_fail(EINVAL, "request: %s is %u, must be 1 to %u", what, count, max);
 }
 
-static int take_size(struct question *q)
+static int take_size(struct negotiation_question *q)
 {
 	const struct dma_buf_request *r = &q->request;
 
@@ -63,7 +51,8 @@ static int bad_field(const char *name, const struct constraints_fault *f)
 }
 
 /* The parameters in force: of a device that writes, those for writing too. */
-static int take_parameters(struct question *q, unsigned int i, const struct dma_buf_participant *p)
+static int take_parameters(struct negotiation_question *q, unsigned int i,
+			   const struct dma_buf_participant *p)
 {
 	const struct dma_buf_device_parameters *base = p->parameters, *more = p->write_parameters;
 	struct dma_buf_device_parameters writing;
@@ -93,7 +82,7 @@ static int take_parameters(struct question *q, unsigned int i, const struct dma_
 		       : bad_field(q->names[i], &fault);
 }
 
-static int take_participants(struct question *q)
+static int take_participants(struct negotiation_question *q)
 {
 	const struct dma_buf_request *r = &q->request;
 	int err = 0;
@@ -133,8 +122,8 @@ struct names {
 	unsigned int count;
 };
 
-static int take_name(struct question *q, unsigned int i, struct dma_buf_named_parameter *n,
-		     struct names *names)
+static int take_name(struct negotiation_question *q, unsigned int i,
+		     struct dma_buf_named_parameter *n, struct names *names)
 {
 	unsigned int k;
 
@@ -162,7 +151,7 @@ static int take_name(struct question *q, unsigned int i, struct dma_buf_named_pa
 	return 0;
 }
 
-static int take_names(struct question *q)
+static int take_names(struct negotiation_question *q)
 {
 	struct names names = { .count = 0 };
 	int err = 0;
@@ -174,7 +163,7 @@ static int take_names(struct question *q)
 	return err;
 }
 
-static int check_heap(struct question *q, unsigned int h)
+static int check_heap(struct negotiation_question *q, unsigned int h)
 {
 	struct dma_buf_heap_info *heap = &q->heaps[h];
 	struct constraints_fault fault;
@@ -191,7 +180,7 @@ static int check_heap(struct question *q, unsigned int h)
 	return err;
 }
 
-static int copy_heaps(struct question *q, const struct dma_buf_heap_info *heaps)
+static int copy_heaps(struct negotiation_question *q, const struct dma_buf_heap_info *heaps)
 {
 	const char *from = (const char *)heaps;
 	int err = 0;
@@ -204,7 +193,7 @@ static int copy_heaps(struct question *q, const struct dma_buf_heap_info *heaps)
 	return err;
 }
 
-static int look_for_heaps(struct question *q)
+static int look_for_heaps(struct negotiation_question *q)
 {
 	int count;
 
@@ -216,7 +205,7 @@ static int look_for_heaps(struct question *q)
 	return 0;
 }
 
-static int take_heaps(struct question *q)
+static int take_heaps(struct negotiation_question *q)
 {
 	int err = q->request.heaps ? copy_heaps(q, q->request.heaps) : look_for_heaps(q);
 
@@ -225,7 +214,7 @@ static int take_heaps(struct question *q)
 	return err;
 }
 
-static int take(struct question *q, const struct dma_buf_request *request)
+static int take(struct negotiation_question *q, const struct dma_buf_request *request)
 {
 	struct dma_buf_request *r = &q->request;
 	int err;
@@ -258,9 +247,9 @@ static int take(struct question *q, const struct dma_buf_request *request)
 	return 0;
 }
 
-static struct question *ask(const struct dma_buf_request *request, int *err)
+struct negotiation_question *negotiation_ask(const struct dma_buf_request *request, int *err)
 {
-	struct question *q = malloc(sizeof(*q));
+	struct negotiation_question *q = malloc(sizeof(*q));
 
 	*err = q ? take(q, request) : dmabuf_fail(ENOMEM, "no memory to negotiate");
 	if (!*err)
@@ -272,12 +261,12 @@ static struct question *ask(const struct dma_buf_request *request, int *err)
 DMABUF_PUBLIC int dma_buf_negotiate(const struct dma_buf_request *request,
 				    struct dma_buf_negotiation *answer)
 {
-	struct question *q;
+	struct negotiation_question *q;
 	int err;
 
 	if (!answer || answer->struct_size != sizeof(*answer))
 		return dmabuf_fail(EINVAL, "negotiation: struct_size must be %zu", sizeof(*answer));
-	q = ask(request, &err);
+	q = negotiation_ask(request, &err);
 	if (!q)
 		return err;
 	constraints_solve(&q->problem, answer);
@@ -288,7 +277,7 @@ DMABUF_PUBLIC int dma_buf_negotiate(const struct dma_buf_request *request,
 	return (int)answer->alternative_count;
 }
 
-static bool belongs(const struct constraints_problem *p, const struct dma_buf_negotiation *a)
+bool negotiation_belongs(const struct constraints_problem *p, const struct dma_buf_negotiation *a)
 {
 	bool good = a->heap_count == p->heap_count && a->alternative_count <= p->heap_count &&
 		    a->rejection_count <= p->heap_count &&
@@ -326,15 +315,15 @@ static bool belongs(const struct constraints_problem *p, const struct dma_buf_ne
 DMABUF_PUBLIC int dma_buf_explain(const struct dma_buf_request *request,
 				  const struct dma_buf_negotiation *answer, char *text, size_t size)
 {
-	struct question *q;
+	struct negotiation_question *q;
 	int err = 0;
 
 	if (!answer || answer->struct_size != sizeof(*answer) || !text || !size)
 		return dmabuf_fail(EINVAL, "explain: no answer, or no room for words");
-	q = ask(request, &err);
+	q = negotiation_ask(request, &err);
 	if (!q)
 		return err;
-	if (!belongs(&q->problem, answer))
+	if (!negotiation_belongs(&q->problem, answer))
 		err = dmabuf_fail(EINVAL, "explain: the answer does not belong to this request");
 	else if (!constraints_explain(&q->problem, answer, text, size))
 		err = dmabuf_fail(ENOSPC, "explain: %zu bytes are too few", size);

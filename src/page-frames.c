@@ -35,11 +35,12 @@ static int register_pieces(int ring, char *base, size_t length)
 }
 
 /* Of the ring only the descriptor is used; a forked child closes its copy. */
-static int pin(struct page_hold *hold, struct buffer *b)
+int page_pin(struct page_hold *hold, void *addr, size_t length)
 {
 	struct io_uring_params params = { 0 };
 	int err;
 
+	hold->pinned = false;
 	registry_lock();
 	hold->ring.fd = (int)syscall(SYS_io_uring_setup, 1, &params);
 	err = hold->ring.fd < 0 ? -errno : 0;
@@ -48,16 +49,31 @@ static int pin(struct page_hold *hold, struct buffer *b)
 	registry_unlock();
 	if (err)
 		return err;
-	err = register_pieces(hold->ring.fd, b->storage.kept, page_round_up(b->base.size));
-	hold->pinned = !err;
+	hold->pinned = true;
+	err = register_pieces(hold->ring.fd, addr, length);
 	if (err)
-		page_hold_end(hold, b);
+		page_unpin(hold);
 	return err;
+}
+
+void page_unpin(struct page_hold *hold)
+{
+	registry_lock();
+	/* Not there any more: this is a forked child. */
+	if (hold->ring.fd >= 0) {
+		registry_untrack_fd(&hold->ring);
+		(void)syscall(SYS_io_uring_register, hold->ring.fd, IORING_UNREGISTER_BUFFERS, NULL,
+			      0);
+		close(hold->ring.fd);
+		hold->ring.fd = -1;
+	}
+	registry_unlock();
+	hold->pinned = false;
 }
 
 int page_hold_begin(struct page_hold *hold, struct buffer *b)
 {
-	int err = pin(hold, b), locked;
+	int err = page_pin(hold, b->storage.kept, page_round_up(b->base.size)), locked;
 
 	if (!err)
 		return 0;
@@ -74,22 +90,13 @@ int page_hold_begin(struct page_hold *hold, struct buffer *b)
 
 void page_hold_end(struct page_hold *hold, struct buffer *b)
 {
-	if (hold->ring.fd < 0) {
-		if (hold->pinned)
-			return; /* a forked child: closed already */
-		pthread_mutex_lock(&b->access_lock);
-		pages_unlock(b);
-		pthread_mutex_unlock(&b->access_lock);
+	if (hold->pinned) {
+		page_unpin(hold);
 		return;
 	}
-	registry_lock();
-	registry_untrack_fd(&hold->ring);
-	if (hold->pinned)
-		(void)syscall(SYS_io_uring_register, hold->ring.fd, IORING_UNREGISTER_BUFFERS, NULL,
-			      0);
-	close(hold->ring.fd);
-	registry_unlock();
-	hold->ring.fd = -1;
+	pthread_mutex_lock(&b->access_lock);
+	pages_unlock(b);
+	pthread_mutex_unlock(&b->access_lock);
 }
 
 int pages_lock(struct buffer *b)

@@ -25,6 +25,10 @@ struct page_hold {
 int page_hold_begin(struct page_hold *hold, struct buffer *b);
 void page_hold_end(struct page_hold *hold, struct buffer *b);
 
+/* Pin what is mapped at @addr. 0, or -errno with no words: nothing is held then. */
+int page_pin(struct page_hold *hold, void *addr, size_t length);
+void page_unpin(struct page_hold *hold);
+
 /* mlock() of the same, counted. With the buffer's access_lock held. */
 int pages_lock(struct buffer *b);
 void pages_unlock(struct buffer *b);

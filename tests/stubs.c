@@ -97,6 +97,7 @@ TEST(A7_negotiation_is_a_stub)
 	REFUSED(dma_buf_negotiate(&request, &answer));
 	REFUSED(dma_buf_explain(&request, &answer, text, sizeof(text)));
 	REFUSED(dma_buf_negotiation_alloc(&answer, "frame", NULL));
+	REFUSED(dma_buf_test_plan(&request, &answer));
 	ASSERT_STR_EQ(dma_buf_parameter_name(0), "");
 	REFUSED(dma_buf_heap_list(&heap, 1));
 	REFUSED(dma_buf_heap_alloc("memfd", "frame", 1));

@@ -348,6 +348,25 @@ const char *dma_buf_parameter_name(unsigned int parameter);
  */
 int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *answer, const char *name,
 			      struct dma_buf_allocation *allocation);
+
+/**
+ * dma_buf_test_plan - try a plan
+ * @request: the question
+ * @answer: the plan
+ *
+ * Memory for one buffer is taken as dma_buf_negotiation_alloc() does, each participant's table is
+ * made of where that memory really lies, and participants that are devices map it. Then all is
+ * given back. The plan holds for the heaps as they were when it was made; this says whether it does
+ * now.
+ *
+ * Return: 0; else nothing was left, and the words say which participant it does not work for, and
+ * why: -EINVAL (no plan, or one that does not belong to the question), -E2BIG (memory is not what
+ * the heap said, or at addresses that a device cannot reach), -EPERM (a physical device, and page
+ * frames are shown to those with CAP_SYS_ADMIN only), what a device answers, or as
+ * dma_buf_negotiation_alloc(). May block. Row F7.
+ */
+int dma_buf_test_plan(const struct dma_buf_request *request,
+		      const struct dma_buf_negotiation *answer);
 #else
 #include <dmabuf/stubs/constraints.h>
 #endif

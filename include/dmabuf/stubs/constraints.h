@@ -31,5 +31,11 @@ static inline int dma_buf_negotiation_alloc(const struct dma_buf_negotiation *an
 	return -ENODEV;
 }
 
+static inline int dma_buf_test_plan(const struct dma_buf_request *request,
+				    const struct dma_buf_negotiation *answer)
+{
+	return -ENODEV;
+}
+
 #pragma GCC diagnostic pop
 #endif
