@@ -13,8 +13,9 @@ struct imposter {
 	struct gate ready;
 	void (*spoil_challenge)(struct wire_challenge *m);
 	void (*spoil_answer)(struct wire_answer *m);
-	int (*make)(void); /* what is given as storage; -1: nothing */
-	size_t length;	   /* of the answer; 0: as it should be */
+	int (*make)(void);			   /* what is given as storage; -1: nothing */
+	void (*spoil_heaps)(struct wire_heaps *m); /* which are the answer, then */
+	size_t length;				   /* of the answer; 0: as it should be */
 	bool knows_secret;
 	bool twice;  /* the storage */
 	bool silent; /* instead of the answer */
@@ -57,7 +58,7 @@ static void send_message(const struct imposter *i, int to, const void *bytes, si
 
 static void answer(const struct imposter *i, int to)
 {
-	uint8_t bytes[sizeof(struct wire_answer) + 100] = { 0 };
+	uint8_t bytes[sizeof(union wire_message) + 100] = { 0 };
 	struct wire_answer *m = (void *)bytes;
 	int fd = i->make ? i->make() : good_storage();
 
@@ -73,6 +74,16 @@ static void answer(const struct imposter *i, int to)
 	send_message(i, to, bytes, i->length ? i->length : sizeof(*m), fd);
 	if (fd >= 0)
 		close(fd);
+}
+
+static void answer_heaps(const struct imposter *i, int to)
+{
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS] = { { .size = sizeof(list[0]) } };
+	struct wire_heaps m;
+
+	wire_put_heaps(&m, list, (unsigned int)dma_buf_heap_list(list, DMA_BUF_MAX_HEAPS));
+	i->spoil_heaps(&m);
+	send_message(i, to, &m, sizeof(m), -1);
 }
 
 static void challenge(const struct imposter *i, int to, const struct wire_hello *hello)
@@ -103,7 +114,9 @@ static void talk(const struct imposter *i, int to)
 		ASSERT(i->knows_secret);
 		if (i->hangs_up)
 			return;
-		if (!i->silent)
+		if (i->spoil_heaps)
+			answer_heaps(i, to);
+		else if (!i->silent)
 			answer(i, to);
 	}
 }
@@ -221,8 +234,7 @@ TEST(F5_an_answer_must_be_one)
 	check(&(struct imposter){ .knows_secret = true, .length = 1 }, EPROTO, "is no answer");
 	check(&(struct imposter){ .knows_secret = true, .length = sizeof(struct wire_answer) - 1 },
 	      EPROTO, "is no answer");
-	check(&(struct imposter){ .knows_secret = true,
-				  .length = sizeof(struct wire_answer) + 100 },
+	check(&(struct imposter){ .knows_secret = true, .length = sizeof(union wire_message) + 1 },
 	      EPROTO, "too long");
 	check(&(struct imposter){ .knows_secret = true, .twice = true }, EPROTO,
 	      "too many descriptors");
@@ -448,6 +460,59 @@ TEST(F5_a_homes_words_are_made_fit_to_be_shown)
 	ASSERT_EQ(strspn(attempts.list[0].heap, "?"), sizeof(attempts.list[0].heap) - 1);
 	ASSERT_EQ(strspn(attempts.list[0].why, "?"), sizeof(attempts.list[0].why) - 1);
 	end(&i);
+}
+
+static void nothing_wrong(struct wire_heaps *m)
+{
+}
+
+static void no_heaps(struct wire_heaps *m)
+{
+	m->count = 0;
+}
+
+static void many_heaps(struct wire_heaps *m)
+{
+	m->count = DMA_BUF_MAX_HEAPS + 1;
+}
+
+static void nameless_heap(struct wire_heaps *m)
+{
+	m->list[1].name[0] = '\0';
+}
+
+static void odd_chunk(struct wire_heaps *m)
+{
+	m->list[m->count - 1].chunk = 4097;
+}
+
+static void unknown_heap_flag(struct wire_heaps *m)
+{
+	m->list[0].flags = WIRE_HEAP_FLAGS + 1;
+}
+
+TEST(F8_heaps_of_another_process_must_make_sense)
+{
+	static void (*const spoil[])(struct wire_heaps * m) = {
+		nothing_wrong, no_heaps, many_heaps, nameless_heap, odd_chunk, unknown_heap_flag,
+	};
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS];
+	struct home_storage s;
+
+	for (unsigned int n = 0; n < sizeof(spoil) / sizeof(spoil[0]); n++) {
+		struct imposter i = { .knows_secret = true, .spoil_heaps = spoil[n] };
+
+		begin(&i);
+		if (!n) {
+			ASSERT(home_heaps(&i.address, -1, MS, list) >= 6);
+			ASSERT_STR_EQ(list[0].name, "memfd");
+			ASSERT_ERR(home_fetch(&i.address, -1, 1, MS, &s), EPROTO);
+		} else {
+			ASSERT_ERR(home_heaps(&i.address, -1, MS, list), EPROTO);
+			ASSERT_STR_CONTAINS(dmabuf_last_error(), "the buffer's home: ");
+		}
+		end(&i);
+	}
 }
 
 TEST(F5_what_leads_to_no_home_is_refused)

@@ -432,6 +432,62 @@ TEST(F5_threads_open_and_close_homes_at_the_same_time)
 		ASSERT_EQ(pthread_join(threads[i], NULL), 0);
 }
 
+/* But for what may have changed meanwhile. */
+static void check_same_heap(const struct dma_buf_heap_info *a, const struct dma_buf_heap_info *b)
+{
+	ASSERT_STR_EQ(a->name, b->name);
+	ASSERT_EQ(a->size, b->size);
+	ASSERT_EQ(a->chunk, b->chunk);
+	ASSERT_EQ(a->usual_chunk, b->usual_chunk);
+	ASSERT_EQ(a->alignment, b->alignment);
+	ASSERT_EQ(a->granule, b->granule);
+	ASSERT_EQ(a->max_size, b->max_size);
+	ASSERT_EQ(a->highest_address, b->highest_address);
+	ASSERT_EQ(a->trust_domain, b->trust_domain);
+	ASSERT_EQ(a->cost, b->cost);
+	ASSERT_EQ(a->page_backed, b->page_backed);
+	ASSERT_EQ(a->cpu_mappable, b->cpu_mappable);
+	ASSERT_EQ(a->coherent, b->coherent);
+	ASSERT_EQ(a->zeroed, b->zeroed);
+}
+
+static int list_heaps(void *arg)
+{
+	struct dma_buf_heap_info theirs[DMA_BUF_MAX_HEAPS],
+		ours[DMA_BUF_MAX_HEAPS] = { { .size = sizeof(ours[0]) } };
+	struct remote *r = arg;
+	int count = home_heaps(&r->block->address, r->socket, MS, theirs);
+	int own = dma_buf_heap_list(ours, DMA_BUF_MAX_HEAPS);
+
+	close(r->socket);
+	ASSERT_EQ(count, own + 3);
+	for (int i = 0; i < own; i++)
+		check_same_heap(&theirs[i], &ours[i]);
+	ASSERT_STR_EQ(theirs[own].name, "empty");
+	ASSERT(theirs[own].cpu_mappable && theirs[own].available && !theirs[own].page_backed);
+	ASSERT_EQ(theirs[count - 1].size, sizeof(theirs[0]));
+	return 0;
+}
+
+/* Ours may be others: the exporter registers what it likes. */
+TEST(F8_the_heaps_are_those_of_the_exporters_process)
+{
+	struct exporter_process e = { .more = add_heaps };
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS];
+	struct remote r = { .socket = exporter_start(&e) };
+	struct block *block = new_block();
+	struct home *home;
+
+	r.block = e.block;
+	ASSERT_EQ(reap(spawn(list_heaps, &r)), 0);
+	close(r.socket);
+	exporter_end(&e);
+	home = open_home(block);
+	ASSERT(home_heaps(&block->address, -1, MS, list) >= 6);
+	ASSERT_STR_EQ(list[0].name, "memfd");
+	home_close(home);
+}
+
 struct crowd {
 	struct block *block;
 	struct gate go;

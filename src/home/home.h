@@ -115,6 +115,14 @@ int home_prepare(const struct home_address *address, int socket, uint64_t base,
 int home_settle(const struct home_address *address, int socket, int timeout_ms);
 
 /*
+ * The heaps that there are where the storage is allocated, as dma_buf_heap_list() says there: the
+ * exporter may have registered some of its own, and may have other rights. @list has room for
+ * DMA_BUF_MAX_HEAPS, all of which is filled in. How many there are, or an error.
+ */
+int home_heaps(const struct home_address *address, int socket, int timeout_ms,
+	       struct dma_buf_heap_info *list);
+
+/*
  * Is @fd storage of @size bytes or more whose bytes nobody can take away: a sealed memfd (huge
  * pages too), secret memory, a kernel dma-buf? What it has goes to *@have. 0; -EPROTO with words
  * that begin with @whose.

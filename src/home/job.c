@@ -87,6 +87,20 @@ static void prepare(struct job *job)
 		close(fd);
 }
 
+static void list_heaps(struct job *job)
+{
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS] = { { .size = sizeof(list[0]) } };
+	int count = dma_buf_heap_list(list, DMA_BUF_MAX_HEAPS);
+	struct wire_heaps m;
+
+	if (count < 0) {
+		job_answer(job->fd, count, NULL, NULL, dmabuf_last_error());
+		return;
+	}
+	wire_put_heaps(&m, list, (unsigned int)count);
+	(void)talk_send(job->fd, &m, sizeof(m), -1);
+}
+
 static void work(struct job *job)
 {
 	int err;
@@ -95,10 +109,12 @@ static void work(struct job *job)
 		return;
 	if (job->request.wish == WIRE_PREPARE) {
 		prepare(job);
-		return;
+	} else if (job->request.wish == WIRE_LIST) {
+		list_heaps(job);
+	} else {
+		err = storages_settle(job->home);
+		job_answer(job->fd, err, NULL, NULL, dmabuf_last_error());
 	}
-	err = storages_settle(job->home);
-	job_answer(job->fd, err, NULL, NULL, dmabuf_last_error());
 }
 
 /* With the lock held. */

@@ -169,11 +169,27 @@ static int introduce(int fd, const struct home_address *address, struct wire_non
 					     "know its secret");
 }
 
+/* NULL, or what is wrong with it. */
+static const char *check_reply(union wire_message *m, size_t length, uint32_t wish, bool with_fd)
+{
+	bool wants_fd = wish == WIRE_FETCH || wish == WIRE_PREPARE;
+	const char *wrong;
+
+	if (wish == WIRE_LIST && wire_is(m, length, WIRE_HEAPS))
+		return with_fd ? "a descriptor that nobody asked for" : NULL;
+	if (!wire_is(m, length, WIRE_ANSWER))
+		return "what it answers is no answer";
+	wrong = wire_check_answer(&m->answer, with_fd);
+	if (!wrong && !m->answer.error && (wish == WIRE_LIST || wants_fd != with_fd))
+		wrong = "its answer is not to what was asked";
+	return wrong;
+}
+
+/* @m is zeroed before, and has the answer, if there was one. */
 static int ask_over(int fd, const struct home_address *address, struct wire_request *request,
-		    struct wire_answer *answer, int *storage_fd, uint64_t deadline)
+		    union wire_message *m, int *storage_fd, uint64_t deadline)
 {
 	struct wire_nonces nonces;
-	union wire_message m;
 	const char *wrong;
 	int got;
 
@@ -183,22 +199,21 @@ static int ask_over(int fd, const struct home_address *address, struct wire_requ
 	wire_prove_request(request->proof, address, &nonces, request);
 	got = say(fd, request, sizeof(*request), -1, deadline);
 	if (!got)
-		got = listen_to(fd, &m, storage_fd, deadline);
+		got = listen_to(fd, m, storage_fd, deadline);
 	if (got < 0)
 		return got;
-	wrong = wire_is(&m, (size_t)got, WIRE_ANSWER)
-			? wire_check_answer(&m.answer, *storage_fd >= 0)
-			: "what it answers is no answer";
-	if (!wrong && !m.answer.error && (request->wish != WIRE_SETTLE) != (*storage_fd >= 0))
-		wrong = "its answer is not to what was asked";
-	if (wrong)
+	wrong = check_reply(m, (size_t)got, request->wish, *storage_fd >= 0);
+	if (wrong) {
+		memset(m, 0, sizeof(*m));
 		return dmabuf_fail(EPROTO, "the buffer's home: %s", wrong);
-	*answer = m.answer;
-	return answer->error ? dmabuf_fail(answer->error, "%s", answer->words) : 0;
+	}
+	if (m->head.type == WIRE_ANSWER && m->answer.error)
+		return dmabuf_fail(m->answer.error, "%s", m->answer.words);
+	return 0;
 }
 
 static int ask_once(const struct home_address *address, int socket, struct wire_request *request,
-		    struct wire_answer *answer, int *storage_fd, uint64_t deadline)
+		    union wire_message *m, int *storage_fd, uint64_t deadline)
 {
 	int fd = socket >= 0 ? call_by_socket(socket, deadline) : call_by_name(address, deadline);
 	int err;
@@ -206,22 +221,22 @@ static int ask_once(const struct home_address *address, int socket, struct wire_
 	*storage_fd = -1;
 	if (fd < 0)
 		return fd;
-	err = ask_over(fd, address, request, answer, storage_fd, deadline);
+	err = ask_over(fd, address, request, m, storage_fd, deadline);
 	close(fd);
 	if (err && *storage_fd >= 0)
 		close(*storage_fd);
 	return err;
 }
 
-/* 0, with a descriptor in *@storage_fd if one was asked for. @answer is filled in if there was one.
- */
+/* 0, with a descriptor in *@storage_fd if one was asked for. @m is zero if there was no answer. */
 static int ask(const struct home_address *address, int socket, struct wire_request *request,
-	       struct wire_answer *answer, int *storage_fd, uint64_t deadline)
+	       union wire_message *m, int *storage_fd, uint64_t deadline)
 {
 	int err = HUNG_UP;
 
+	memset(m, 0, sizeof(*m));
 	for (int i = 0; i < TRIES && err == HUNG_UP; i++) {
-		err = ask_once(address, socket, request, answer, storage_fd, deadline);
+		err = ask_once(address, socket, request, m, storage_fd, deadline);
 		/* It was there a moment ago. */
 		if (i && err == -EHOSTDOWN)
 			err = HUNG_UP;
@@ -271,7 +286,7 @@ int home_fetch(const struct home_address *address, int socket, uint64_t generati
 	struct wire_request request = { .head = wire_head(WIRE_REQUEST),
 					.wish = WIRE_FETCH,
 					.generation = generation };
-	struct wire_answer answer;
+	union wire_message m;
 	struct home *home;
 	int fd, err = check(address, timeout_ms);
 
@@ -284,16 +299,16 @@ int home_fetch(const struct home_address *address, int socket, uint64_t generati
 		homes_put(home);
 		return fd;
 	}
-	err = ask(address, socket, &request, &answer, &fd, deadline);
+	err = ask(address, socket, &request, &m, &fd, deadline);
 	if (err)
 		return err;
-	if (answer.storage.generation != generation) {
+	if (m.answer.storage.generation != generation) {
 		close(fd);
 		return dmabuf_fail(
 			EPROTO, "the buffer's home gives storage %" PRIu64 " instead of %" PRIu64,
-			answer.storage.generation, generation);
+			m.answer.storage.generation, generation);
 	}
-	return take_storage(fd, &answer.storage, storage);
+	return take_storage(fd, &m.answer.storage, storage);
 }
 
 static int take_heaps(struct wire_request *request, const char (*heaps)[DMA_BUF_HEAP_NAME_LEN],
@@ -321,7 +336,7 @@ int home_prepare(const struct home_address *address, int socket, uint64_t base,
 	struct wire_request request = { .head = wire_head(WIRE_REQUEST),
 					.wish = WIRE_PREPARE,
 					.generation = base };
-	struct wire_answer answer = { .error = 0 };
+	union wire_message m;
 	struct heap_attempts unused;
 	struct home *home;
 	int fd, err = check(address, timeout_ms);
@@ -340,16 +355,16 @@ int home_prepare(const struct home_address *address, int socket, uint64_t base,
 		homes_put(home);
 		return fd;
 	}
-	err = ask(address, socket, &request, &answer, &fd, deadline);
-	*attempts = answer.attempts;
-	return err ? err : take_storage(fd, &answer.storage, storage);
+	err = ask(address, socket, &request, &m, &fd, deadline);
+	*attempts = m.answer.attempts;
+	return err ? err : take_storage(fd, &m.answer.storage, storage);
 }
 
 int home_settle(const struct home_address *address, int socket, int timeout_ms)
 {
 	uint64_t deadline = clock_ms() + (uint64_t)timeout_ms;
 	struct wire_request request = { .head = wire_head(WIRE_REQUEST), .wish = WIRE_SETTLE };
-	struct wire_answer answer;
+	union wire_message m;
 	struct home *home;
 	int fd, err = check(address, timeout_ms);
 
@@ -358,8 +373,35 @@ int home_settle(const struct home_address *address, int socket, int timeout_ms)
 	if (err)
 		return err;
 	if (!home)
-		return ask(address, socket, &request, &answer, &fd, deadline);
+		return ask(address, socket, &request, &m, &fd, deadline);
 	err = storages_settle(home);
 	homes_put(home);
 	return err;
+}
+
+int home_heaps(const struct home_address *address, int socket, int timeout_ms,
+	       struct dma_buf_heap_info *list)
+{
+	uint64_t deadline = clock_ms() + (uint64_t)timeout_ms;
+	struct wire_request request = { .head = wire_head(WIRE_REQUEST), .wish = WIRE_LIST };
+	union wire_message m;
+	const char *wrong;
+	struct home *home;
+	int fd, err = check(address, timeout_ms);
+
+	if (!err)
+		err = find_here(address, &home);
+	if (err)
+		return err;
+	if (home) {
+		homes_put(home);
+		memset(list, 0, DMA_BUF_MAX_HEAPS * sizeof(list[0]));
+		list[0].size = sizeof(list[0]);
+		return dma_buf_heap_list(list, DMA_BUF_MAX_HEAPS);
+	}
+	err = ask(address, socket, &request, &m, &fd, deadline);
+	if (err)
+		return err;
+	wrong = wire_take_heaps(&m.heaps, list);
+	return wrong ? dmabuf_fail(EPROTO, "the buffer's home: %s", wrong) : (int)m.heaps.count;
 }

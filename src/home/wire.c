@@ -28,6 +28,7 @@ bool wire_is(const union wire_message *m, size_t length, enum wire_type type)
 		[WIRE_CHALLENGE] = sizeof(struct wire_challenge),
 		[WIRE_REQUEST] = sizeof(struct wire_request),
 		[WIRE_ANSWER] = sizeof(struct wire_answer),
+		[WIRE_HEAPS] = sizeof(struct wire_heaps),
 	};
 
 	return length == lengths[type] && m->head.magic == WIRE_MAGIC &&
@@ -64,7 +65,7 @@ const char *wire_check_request(const struct wire_request *r)
 {
 	char shown[DMA_BUF_HEAP_NAME_LEN];
 
-	if (r->wish != WIRE_FETCH && r->wish != WIRE_PREPARE && r->wish != WIRE_SETTLE)
+	if (r->wish < WIRE_FETCH || r->wish > WIRE_LIST)
 		return "it asks for what this library does not know";
 	if ((r->wish == WIRE_PREPARE) != (r->heap_count > 0) || r->heap_count > DMA_BUF_MAX_HEAPS)
 		return "its list of heaps makes no sense";

@@ -33,12 +33,14 @@ enum wire_type {
 	WIRE_CHALLENGE = 3,
 	WIRE_REQUEST = 4,
 	WIRE_ANSWER = 5,
+	WIRE_HEAPS = 6, /* the answer to WIRE_LIST */
 };
 
 enum wire_wish {
 	WIRE_FETCH = 1,
 	WIRE_PREPARE = 2,
 	WIRE_SETTLE = 3,
+	WIRE_LIST = 4,
 };
 
 /* In the byte order of the machine, which processes that share a buffer have in common. */
@@ -82,6 +84,36 @@ struct wire_answer {
 	char words[WIRE_WORDS];
 };
 
+#define WIRE_HEAP_PAGE_BACKED 1u
+#define WIRE_HEAP_CPU_MAPPABLE 2u
+#define WIRE_HEAP_COHERENT 4u
+#define WIRE_HEAP_ZEROED 8u
+#define WIRE_HEAP_AVAILABLE 16u
+#define WIRE_HEAP_FLAGS 31u
+
+/* A struct dma_buf_heap_info, which has bools and a size. */
+struct wire_heap {
+	char name[DMA_BUF_HEAP_NAME_LEN];
+	uint64_t chunk;
+	uint64_t usual_chunk;
+	uint64_t alignment;
+	uint64_t granule;
+	uint64_t max_size;
+	uint64_t capacity;
+	uint64_t highest_address;
+	uint64_t trust_domain;
+	uint32_t cost;
+	uint32_t flags;
+	char where[128];
+};
+
+struct wire_heaps {
+	struct wire_head head;
+	uint32_t count;
+	uint32_t pad;
+	struct wire_heap list[DMA_BUF_MAX_HEAPS];
+};
+
 union wire_message {
 	struct wire_head head;
 	struct wire_knock knock;
@@ -89,6 +121,7 @@ union wire_message {
 	struct wire_challenge challenge;
 	struct wire_request request;
 	struct wire_answer answer;
+	struct wire_heaps heaps;
 };
 
 /* The nonces of both sides. */
@@ -119,5 +152,10 @@ const char *wire_check_request(const struct wire_request *request);
  * are what they are said to be. NULL, or what is wrong. @with_storage: a descriptor came with it.
  */
 const char *wire_check_answer(struct wire_answer *answer, bool with_storage);
+
+/* Heaps for others, and from others: NULL, or what is wrong; all of @list is filled in. */
+void wire_put_heaps(struct wire_heaps *m, const struct dma_buf_heap_info *list, unsigned int count);
+const char *wire_take_heaps(const struct wire_heaps *m,
+			    struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS]);
 
 #endif
