@@ -277,6 +277,11 @@ static void unknown_flag(struct wire_answer *m)
 	m->storage.flags = HOME_FLAGS + 1;
 }
 
+static void unknown_high_flag(struct wire_answer *m)
+{
+	m->storage.flags = UINT64_C(1) << 63;
+}
+
 static void no_heap(struct wire_answer *m)
 {
 	m->storage.heap[0] = '\0';

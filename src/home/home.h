@@ -37,11 +37,11 @@ struct home_address {
 };
 
 /* struct home_storage.flags */
-#define HOME_CPU_MAPPABLE 1u
-#define HOME_COHERENT 2u
-#define HOME_PAGE_BACKED 4u
-#define HOME_LOCKED 8u /* whoever maps it locks what is mapped, with mlock() */
-#define HOME_FLAGS 15u
+#define HOME_CPU_MAPPABLE UINT64_C(1)
+#define HOME_COHERENT UINT64_C(2)
+#define HOME_PAGE_BACKED UINT64_C(4)
+#define HOME_LOCKED UINT64_C(8) /* whoever maps it locks what is mapped, with mlock() */
+#define HOME_FLAGS UINT64_C(15)
 
 /* What there is to know about storage, beside its descriptor. Comes from outside checked. */
 struct home_storage {
