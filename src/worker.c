@@ -279,8 +279,10 @@ static int watch_add(struct worker_watch *watch, uint32_t events)
 	watch->id = ++worker.last_id;
 	event.data.u64 = watch->id;
 	HASH_ADD(hh, worker.watches, id, sizeof(watch->id), watch);
-	if (!watch->hh.tbl)
+	if (!watch->hh.tbl) {
+		note_idle();
 		return -ENOMEM;
+	}
 	if (epoll_ctl(worker.epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0)
 		return 0;
 	err = -errno;
