@@ -313,6 +313,7 @@ TEST(F5_a_description_of_storage_must_make_sense)
 		no_generation,	       granule_of_three, huge_granule, many_attempts,
 		no_alignment,	       huge_size,	 odd_size,     unknown_flag,
 		attempt_without_error, no_heap,		 absurd_error, error_and_storage,
+		unknown_high_flag,
 	};
 
 	for (unsigned int i = 0; i < sizeof(spoil) / sizeof(spoil[0]); i++)

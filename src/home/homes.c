@@ -202,7 +202,7 @@ static void make_condition(pthread_cond_t *changed)
 static struct home *make_home(const char *name, uint64_t size, const struct home_ops *ops,
 			      void *priv)
 {
-	struct home *home = calloc(1, sizeof(*home));
+	struct home *home = process_cookie() ? calloc(1, sizeof(*home)) : NULL;
 
 	if (!home)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a buffer's home");
