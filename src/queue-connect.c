@@ -72,7 +72,7 @@ consumer_new(const struct dmabuf_queue_consumer_options *options)
 	o.label = NULL;
 	c->options = o;
 	c->fd = c->epoll = c->timer = -1;
-	c->batch = 1;
+	c->pool = 1;
 	for (int i = 0; i < DMABUF_QUEUE_MAX_BUFFERS; i++)
 		c->buffers[i].acquire_fence = c->buffers[i].release_fence = -1;
 	return c;
@@ -160,7 +160,7 @@ int consumer_welcome(struct dmabuf_queue_consumer *c, const struct queue_packet 
 		return dmabuf_fail(EPROTO, "%s does not begin with a welcome", c->name);
 	queue_peer_name(c->name, m->label, &peer);
 	c->epoch = m->epoch;
-	c->batch = m->pool >= 8 && m->pool <= DMABUF_QUEUE_MAX_BUFFERS ? m->pool / 4 : 1;
+	c->pool = m->pool <= DMABUF_QUEUE_MAX_BUFFERS ? m->pool : 1;
 	c->welcome = true;
 	c->retry_until = 0;
 	c->stats.connects++;

@@ -159,12 +159,22 @@ static struct queue_peer *find_room(struct dmabuf_queue *q, uint32_t min, int *e
 	return queue_pool_fits(q, min) ? p : NULL;
 }
 
+/* Of a relay, what its own consumer leaves unused for a while must be little. */
+static uint32_t pool_shown(const struct dmabuf_queue *q)
+{
+	uint32_t batch = q->upstream ? consumer_batch(q->upstream) : 0;
+
+	if (!q->upstream)
+		return queue_pool_target(q);
+	return batch > 1 ? batch * 4 : 1;
+}
+
 static int welcome(struct dmabuf_queue *q, struct queue_peer *p)
 {
 	struct queue_welcome m = {
 		.head = queue_head(QUEUE_WELCOME),
 		.granted = p->info.granted,
-		.pool = q->upstream ? q->upstream->batch * 4 : queue_pool_target(q),
+		.pool = pool_shown(q),
 		.epoch = q->epoch,
 	};
 

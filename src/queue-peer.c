@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -230,16 +231,19 @@ static int take_message(struct dmabuf_queue *q, struct queue_peer *p, struct que
 			   packet->m.head.type, packet->length);
 }
 
-int queue_peer_receive(struct dmabuf_queue *q, struct queue_peer *p, int most)
+/* How many there were, or -EINTR. */
+static int receive(struct dmabuf_queue *q, struct queue_peer *p, int most, bool wait)
 {
 	struct queue_packet packet;
 	int count, got, err = 0;
 
 	for (count = 0; count < most && err == 0; count++) {
-		got = queue_recv(p->fd, &packet, false, p->name);
+		got = queue_recv(p->fd, &packet, wait, p->name);
 		if (got == -EAGAIN && p->broken)
 			/* It takes nothing, but has not left. */
 			err = dmabuf_fail(EPROTO, "%s closed one half of its socket", p->name);
+		if (got == -EINTR)
+			return -EINTR;
 		if (got == -EAGAIN)
 			break;
 		if (got == 0) {
@@ -257,4 +261,24 @@ int queue_peer_receive(struct dmabuf_queue *q, struct queue_peer *p, int most)
 	else if (count && p->waiting_count)
 		queue_peer_flush(q, p);
 	return count;
+}
+
+int queue_peer_receive(struct dmabuf_queue *q, struct queue_peer *p, int most)
+{
+	return receive(q, p, most, false);
+}
+
+/* One receive that sleeps, where others would poll in between. */
+int queue_peer_wait(struct dmabuf_queue *q, struct queue_peer *p, int ms)
+{
+	int rounded = 1 << (31 - __builtin_clz((unsigned int)ms)), ret;
+	struct timeval tv = { rounded / 1000, (suseconds_t)(rounded % 1000) * 1000 };
+
+	/* Rounded, so that the next time is seldom another. */
+	if (rounded != p->receive_ms &&
+	    setsockopt(p->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0)
+		return 0;
+	p->receive_ms = rounded;
+	ret = receive(q, p, 1, true);
+	return ret < 0 ? ret : 0;
 }

@@ -51,12 +51,37 @@ static void flush_fences(struct dmabuf_queue_consumer *c)
 	}
 }
 
+/*
+ * A producer that waits for buffers is woken by each message, and a wake-up costs its sender more
+ * than all the rest of a frame. With a few in hand it needs none in between. A relay passes on what
+ * others give back together already. Who drops has the next frame sent only when one came back, and
+ * an event loop sleeps without our knowing.
+ */
+uint32_t consumer_batch(const struct dmabuf_queue_consumer *c)
+{
+	if (c->options.policy != DMABUF_QUEUE_BLOCK || c->epoll >= 0)
+		return 1;
+	if (c->pool >= 8)
+		return c->pool / 4;
+	return c->pool >= 4 && !c->relay ? 2 : 1;
+}
+
+/* Slow frames are told of one by one: the producer measures who holds it up. */
+#define TOGETHER_NS (20 * QUEUE_MS)
+
+static bool may_wait(const struct dmabuf_queue_consumer *c)
+{
+	return (uint32_t)__builtin_popcountll(c->returns) < consumer_batch(c) &&
+	       clock_ns() - c->told_at < TOGETHER_NS;
+}
+
 void consumer_flush(struct dmabuf_queue_consumer *c)
 {
 	uint64_t plain, fenced = 0;
 
 	if (!c->returns || c->fd < 0)
 		return;
+	c->told_at = clock_ns();
 	if (c->fenced_returns) {
 		flush_fences(c);
 		for (uint32_t i = 0; i < DMABUF_QUEUE_MAX_BUFFERS; i++)
@@ -134,7 +159,7 @@ void consumer_release(struct dmabuf_queue_consumer *c, const struct dmabuf_frame
 		b->dmabuf = NULL;
 		b->forgotten = false;
 	}
-	if ((uint32_t)__builtin_popcountll(c->returns) >= c->batch)
+	if (!may_wait(c))
 		consumer_flush(c);
 }
 

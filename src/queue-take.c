@@ -342,8 +342,8 @@ DMABUF_PUBLIC int dmabuf_queue_take(struct dmabuf_queue_consumer *consumer,
 		return dmabuf_fail(-consumer->failed, "the connection to %s was lost before",
 				   consumer->name);
 	drain_timer(consumer);
-	if (consumer->relay && consumer->relay->filled >= consumer->batch &&
-	    ++consumer->since_work >= consumer->batch) {
+	if (consumer->relay && consumer->relay->filled >= consumer_batch(consumer) &&
+	    ++consumer->since_work >= consumer_batch(consumer)) {
 		consumer->since_work = 0;
 		(void)queue_work(consumer->relay, 0);
 	}

@@ -3,7 +3,6 @@
 #include "queue.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -183,17 +182,9 @@ static int work_all(struct dmabuf_queue *q, int ms)
 
 static int work_only(struct dmabuf_queue *q, struct queue_peer *p, int ms)
 {
-	struct pollfd pollfd = { .fd = p->fd, .events = POLLIN };
-	int ready;
-
 	if (queue_peer_receive(q, p, 1) || !ms)
 		return 0;
-	ready = poll(&pollfd, 1, ms);
-	if (ready < 0)
-		return -errno;
-	if (ready)
-		(void)queue_peer_receive(q, p, 1);
-	return 0;
+	return queue_peer_wait(q, p, ms);
 }
 
 int queue_work(struct dmabuf_queue *q, int ms)

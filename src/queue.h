@@ -51,6 +51,7 @@ struct queue_peer {
 	int fd;
 	bool broken;	 /* a send found it gone; what it said before is still to be read */
 	bool wants_room; /* its socket was full */
+	int receive_ms;	 /* the socket's receive timeout; 0: none set */
 	bool first;	 /* it has had no frame yet */
 	bool end_sent;
 	uint32_t flags;
@@ -146,6 +147,8 @@ void queue_peer_offer(struct dmabuf_queue *q, struct queue_peer *p, uint32_t ind
 void queue_peer_flush(struct dmabuf_queue *q, struct queue_peer *p);
 /* Up to @most messages: how many there were. The peer may be gone afterwards. */
 int queue_peer_receive(struct dmabuf_queue *q, struct queue_peer *p, int most);
+/* Sleep for one, up to about @ms, 1 or more. 0, or -EINTR without words. */
+int queue_peer_wait(struct dmabuf_queue *q, struct queue_peer *p, int ms);
 void queue_peer_fence_done(struct dmabuf_queue *q, struct queue_peer *p, uint32_t index);
 static inline unsigned int queue_peer_number(const struct dmabuf_queue *q,
 					     const struct queue_peer *p)
@@ -221,7 +224,8 @@ struct dmabuf_queue_consumer {
 	uint64_t epoch;
 	uint64_t retry_until; /* clock_ns(); 0: not connecting again */
 	uint64_t dial_at;     /* clock_ns() of the next try */
-	uint32_t batch;	      /* so many releases are told together at most */
+	uint32_t pool;	      /* the producer's, as it said; 1: unknown, or not to be counted on */
+	uint64_t told_at;     /* when it last heard of a release, clock_ns() */
 	uint32_t since_work;  /* frames since the relay's work was done */
 	int receive_ms;	      /* the socket's receive timeout; -1: none set */
 	uint64_t held;
@@ -255,6 +259,8 @@ struct consumer_buffer *consumer_find(struct dmabuf_queue_consumer *c,
 /* @retired: somebody may go on using its memory. The frame must be held, passed on or not. */
 void consumer_release(struct dmabuf_queue_consumer *c, const struct dmabuf_frame *frame,
 		      bool retired);
+/* So many releases are told together at most. */
+uint32_t consumer_batch(const struct dmabuf_queue_consumer *c);
 /* Tell the producer what was released so far. */
 void consumer_flush(struct dmabuf_queue_consumer *c);
 
