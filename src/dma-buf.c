@@ -233,7 +233,7 @@ DMABUF_PUBLIC int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 	if (err)
 		return err;
 	atomic_store(&b->escaped, true);
-	return duplicate(b->storage.read_only ? b->storage.fd : b->fd, flags);
+	return duplicate(b->storage.own_fd ? b->storage.fd : b->fd, flags);
 }
 
 /* With the registry's lock held. Compact storage is mapped through the published description. */
@@ -241,7 +241,7 @@ static void set_published(struct buffer *b, int *fd)
 {
 	b->fd = *fd;
 	*fd = -1;
-	if (!b->storage.read_only)
+	if (!b->storage.own_fd)
 		b->storage.fd = b->fd;
 }
 

@@ -38,7 +38,7 @@ static void forget_parent(void)
 		close_copy(&b->client.fd);
 		close_copy(&b->client.device_fd);
 		close_copy(&b->fd);
-		if (b->storage.read_only)
+		if (b->storage.own_fd)
 			close_copy(&b->storage.fd);
 	}
 	while (!list_empty(&fds)) {

@@ -122,7 +122,7 @@ int share_fds(struct dma_buf *dmabuf, int fds[SHARE_MAX_FDS])
 
 	atomic_store(&b->escaped, true);
 	fds[count++] = b->fd;
-	if (b->storage.read_only)
+	if (b->storage.own_fd)
 		fds[count++] = b->storage.fd;
 	return count;
 }

@@ -72,6 +72,7 @@ static void prepare(struct storage *s, size_t size)
 	s->ops = &read_only_ops;
 	s->fd = -1;
 	s->size = size;
+	s->own_fd = true;
 	s->read_only = true;
 }
 

@@ -27,6 +27,13 @@ struct storage_ops {
 	int (*keep)(struct storage *s);
 	/* Undo keep() and close what belongs to the storage. */
 	void (*drop)(struct storage *s);
+	/*
+	 * [optional] The CPU begins to access the bytes, whatever part of them, or has ended: what the
+	 * memory needs for that beside what coherency.h decides. A failed begin changes nothing; an
+	 * end ends, whatever it returns. 0 or -errno with words.
+	 */
+	int (*begin)(struct storage *s, enum dma_data_direction direction);
+	int (*end)(struct storage *s, enum dma_data_direction direction);
 };
 
 struct storage {
@@ -34,10 +41,12 @@ struct storage {
 	int fd;		 /* the payload's descriptor; compact: borrowed from the handle */
 	size_t size;	 /* payload bytes */
 	void *kept;	 /* the kept mapping, NULL before keep() */
+	bool own_fd;	 /* fd is the storage's own, and goes with the buffer's in messages */
 	bool read_only;	 /* the share is read-only */
 	bool may_write;	 /* this process may write through the kept mapping */
 	uint64_t device; /* what fstat says of fd */
 	uint64_t inode;
+	struct kernel_access *access; /* storage-kernel.c: who is at it */
 };
 
 /* Payload and control block are one mapping already. */
@@ -51,5 +60,22 @@ int storage_create_read_only(struct storage *s, size_t size);
  * its bytes cannot be changed by anybody who merely holds it, nor taken away. -EINVAL with words.
  */
 int storage_adopt_read_only(struct storage *s, int fd, const struct control_facts *facts);
+
+/*
+ * A kernel dma-buf (duplicated; the caller's stays its own), counted in @c. 0; -EINVAL with words:
+ * none, or not the one that @facts are about.
+ */
+int storage_adopt_kernel(struct storage *s, int fd, const struct control_facts *facts,
+			 struct control *c);
+
+static inline int storage_begin(struct storage *s, enum dma_data_direction direction)
+{
+	return s->ops->begin ? s->ops->begin(s, direction) : 0;
+}
+
+static inline int storage_end(struct storage *s, enum dma_data_direction direction)
+{
+	return s->ops->end ? s->ops->end(s, direction) : 0;
+}
 
 #endif

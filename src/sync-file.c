@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "export.h"
+#include "kernel/sync-file.h"
 #include "options.h"
 #include "process.h"
 #include "sync-socket.h"
@@ -170,15 +171,21 @@ DMABUF_PUBLIC int dmabuf_sync_file_check(int fd)
 {
 	struct sync_name name;
 
-	return sync_socket_check(fd, &name);
+	return kernel_is_sync_file(fd) ? 0 : sync_socket_check(fd, &name);
 }
 
 DMABUF_PUBLIC int dmabuf_sync_file_merge(int fd1, int fd2,
 					 const struct dmabuf_sync_file_options *options)
 {
 	struct dma_fence *fences[2] = { NULL, NULL }, *merged = NULL;
+	struct dmabuf_sync_file_options known;
 	int fd;
 
+	/* What the kernel can merge stays its own, which its drivers take. */
+	if (kernel_is_sync_file(fd1) && kernel_is_sync_file(fd2)) {
+		fd = options_read(&known, options);
+		return fd ? fd : kernel_sync_file_merge(fd1, fd2, known.name);
+	}
 	fences[0] = sync_import(fd1);
 	if (fences[0])
 		fences[1] = sync_import(fd2);
@@ -258,15 +265,20 @@ DMABUF_PUBLIC int dmabuf_sync_file_get_info(int fd, struct dmabuf_sync_file_info
 	struct sync_name name;
 	int err = options_take(&known, sizeof(known), info, sizeof(known), "info of a fence");
 
-	if (!err)
-		err = sync_socket_check(fd, &name);
 	if (err)
 		return err;
-	fence = sync_import(fd);
-	if (!fence)
-		return -errno;
-	err = info_fill(&known, fence, name.name);
-	dma_fence_put(fence);
+	if (kernel_is_sync_file(fd)) {
+		err = kernel_sync_file_info(fd, &known);
+	} else {
+		err = sync_socket_check(fd, &name);
+		if (err)
+			return err;
+		fence = sync_import(fd);
+		if (!fence)
+			return -errno;
+		err = info_fill(&known, fence, name.name);
+		dma_fence_put(fence);
+	}
 	if (!err) {
 		known.size = info->size;
 		memcpy(info, &known, sizeof(known));

@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "kernel/sync-file.h"
 #include "list.h"
 #include "sync-file.h"
 #include "sync-socket.h"
@@ -161,7 +162,9 @@ int sync_import_dup(struct dma_fence *fence)
 	struct import *import = import_of(fence);
 	int fd = -ENOENT;
 
-	if (!is_import(fence) || dma_fence_is_signaled(fence))
+	if (!is_import(fence))
+		return kernel_sync_import_dup(fence);
+	if (dma_fence_is_signaled(fence))
 		return -ENOENT;
 	pthread_mutex_lock(&import->look_lock);
 	if (import->fd >= 0) {
@@ -371,6 +374,8 @@ struct dma_fence *sync_import(int fd)
 	if (copy < 0)
 		return dmabuf_fail_ptr(errno, "descriptor %d cannot be duplicated: %s", fd,
 				       strerror(errno));
+	if (kernel_is_sync_file(copy))
+		return kernel_sync_import(copy);
 	err = sync_socket_check(copy, &name);
 	if (!err && fstat(copy, &st))
 		err = dmabuf_fail(errno, "descriptor %d: %s", fd, strerror(errno));
