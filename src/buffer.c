@@ -9,6 +9,7 @@
 #include "buffer-resv.h"
 #include "dmabuf-sync-single.h"
 #include "error.h"
+#include "kernel/rendezvous.h"
 #include "process.h"
 #include "registry.h"
 
@@ -95,6 +96,7 @@ void buffer_destroy(struct buffer *b)
 	registry_untrack(b);
 	sync_single_drop(b, b->cookie == process_cookie());
 	buffer_resv_free(b->resv, b->cookie == process_cookie());
+	kernel_serve_end(b);
 	if (b->cookie == process_cookie()) {
 		/* The slot is freed while its lock is still held. */
 		if (b->control.header)
@@ -105,6 +107,8 @@ void buffer_destroy(struct buffer *b)
 			b->storage.ops->drop(&b->storage);
 		control_unmap(&b->control);
 	}
+	if (b->cookie != process_cookie())
+		free(b->storage.access);
 	/* A child inherited no mappings, and its descriptors were closed when it was forked. */
 	client_destroy(&b->client);
 	buffer_close_fd(&b->fd);

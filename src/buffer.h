@@ -24,6 +24,7 @@
 struct attachment;
 struct buffer_resv;
 struct exporter_class;
+struct kernel_buffer;
 struct sync_member;
 
 /* What identifies a buffer in this process: what fstat says of its descriptor. */
@@ -60,7 +61,8 @@ struct buffer {
 	struct life life; /* begun with the first hold */
 	struct control control;
 	struct storage storage;
-	struct buffer_resv *resv; /* its reservation object, see buffer-resv.h */
+	struct kernel_buffer *kernel; /* of a kernel dma-buf: how others find its state */
+	struct buffer_resv *resv;     /* its reservation object, see buffer-resv.h */
 	struct sync_member
 		*single; /* whoever is in single_thread has it, see dmabuf-sync-single.h */
 	_Atomic(uintptr_t) single_thread;

@@ -92,14 +92,11 @@ static int bracket_close(struct buffer *b, const struct bracket *bracket)
 			   bracket->start, bracket->len, (int)bracket->direction);
 }
 
-static int begin(struct buffer *b, const struct bracket *r)
+static int begin_known(struct buffer *b, const struct bracket *r)
 {
 	const struct dma_buf_ops *ops = b->base.ops;
 	int err;
 
-	err = b->storage.ops->keep(&b->storage);
-	if (err)
-		return err;
 	if (ops->begin_cpu_access) {
 		err = ops->begin_cpu_access(&b->base, r->start, r->len, r->direction);
 		if (err)
@@ -110,6 +107,20 @@ static int begin(struct buffer *b, const struct bracket *r)
 	err = ownership_cpu_begin(b, r->start, r->len, r->direction);
 	if (err && ops->end_cpu_access)
 		ops->end_cpu_access(&b->base, r->start, r->len, r->direction);
+	return err;
+}
+
+static int begin(struct buffer *b, const struct bracket *r)
+{
+	int err = b->storage.ops->keep(&b->storage);
+
+	if (!err)
+		err = storage_begin(&b->storage, r->direction);
+	if (err)
+		return err;
+	err = begin_known(b, r);
+	if (err)
+		(void)storage_end(&b->storage, r->direction);
 	return err;
 }
 
@@ -146,7 +157,7 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	struct bracket r = { .start = start, .len = len, .direction = direction };
 	struct buffer *b = to_buffer(dmabuf);
 	int err = access_check(dmabuf, start, len, direction);
-	int op_err = 0;
+	int op_err = 0, storage_err;
 
 	if (!err)
 		err = bracket_close(b, &r);
@@ -157,7 +168,10 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	ownership_count_writer(b, direction, -1);
 	if (b->base.ops->end_cpu_access)
 		op_err = b->base.ops->end_cpu_access(dmabuf, start, len, direction);
-	return err ? err : op_err;
+	storage_err = storage_end(&b->storage, direction);
+	if (!err)
+		err = op_err;
+	return err ? err : storage_err;
 }
 
 static int many_check(const struct dma_buf_access *accesses, size_t count)

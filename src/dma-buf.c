@@ -15,6 +15,10 @@
 #include "error.h"
 #include "export.h"
 #include "exporter.h"
+#include "kernel/adopt.h"
+#include "kernel/dmabuf.h"
+#include "kernel/rendezvous.h"
+#include "kernel/storage.h"
 #include "memfd.h"
 #include "options.h"
 #include "ownership.h"
@@ -222,6 +226,9 @@ DMABUF_PUBLIC int dma_buf_fd(struct dma_buf *dmabuf, int flags)
 	if (err)
 		return err;
 	atomic_store(&to_buffer(dmabuf)->escaped, true);
+	/* What drivers take, and from which every process finds the state. */
+	if (storage_is_kernel(&to_buffer(dmabuf)->storage))
+		return duplicate(to_buffer(dmabuf)->storage.fd, flags);
 	return duplicate(to_buffer(dmabuf)->fd, flags);
 }
 
@@ -245,14 +252,29 @@ static void set_published(struct buffer *b, int *fd)
 		b->storage.fd = b->fd;
 }
 
-/* Another reference to a handle that this process has already; wakes a zombie up. */
+static struct buffer *other_state(const struct buffer *b)
+{
+	return dmabuf_fail_ptr(
+		EBUSY,
+		"this process has kernel dma-buf %llu with another shared state than "
+		"the one that came: drop that handle first",
+		(unsigned long long)b->key.inode);
+}
+
+/*
+ * Another reference to a handle that this process has already; wakes a zombie up. NULL: there is
+ * none, with errno 0, or there is one that is not to be had.
+ */
 static struct buffer *find_again(const struct buffer_key *key, int *fd)
 {
 	struct buffer *b;
 
+	errno = 0;
 	registry_lock();
 	b = registry_find(key);
-	if (b && b->zombie) {
+	if (b && storage_is_kernel(&b->storage) && !kernel_same_state(b, *fd)) {
+		b = other_state(b);
+	} else if (b && b->zombie) {
 		b->zombie = false;
 		b->refs = 0;
 		set_published(b, fd);
@@ -266,17 +288,25 @@ static struct buffer *find_again(const struct buffer_key *key, int *fd)
 
 static int adopt_storage(struct buffer *b, const struct control_facts *facts, int payload_fd)
 {
+	if (!(facts->flags & SHM_KERNEL) && payload_fd >= 0 && kernel_is_dmabuf(payload_fd))
+		return dmabuf_fail(
+			EINVAL,
+			"descriptor %d is a kernel dma-buf, and the buffer's state is not "
+			"about one",
+			payload_fd);
 	if (!(facts->flags & SHM_SPLIT)) {
 		storage_compact(&b->storage, b->fd, &b->control, facts->size);
 		return 0;
 	}
-	if (!(facts->flags & SHM_READ_ONLY))
+	if (!(facts->flags & (SHM_READ_ONLY | SHM_KERNEL)))
 		return dmabuf_fail(EOPNOTSUPP, "this kind of split buffer is not known here");
 	if (payload_fd < 0)
 		return dmabuf_fail(
 			ENODATA,
 			"the payload's descriptor did not come along: pass the buffer with "
 			"dma_buf_send(), or use dma_buf_get_split()");
+	if (facts->flags & SHM_KERNEL)
+		return storage_adopt_kernel(&b->storage, payload_fd, facts, &b->control);
 	return storage_adopt_read_only(&b->storage, payload_fd, facts);
 }
 
@@ -305,9 +335,12 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	b->own_tables = facts.flags & SHM_OWN_TABLES;
 	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
 	err = exporter_open(b);
-	if (!err)
-		ownership_recover(b);
-	return err;
+	if (err)
+		return err;
+	ownership_recover(b);
+	if (facts.flags & SHM_KERNEL)
+		kernel_serve(b, facts.rendezvous);
+	return 0;
 }
 
 /* Two threads may have joined at the same time; one handle stays. NULL: no memory, @b is left. */
@@ -349,6 +382,8 @@ struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd)
 	struct stat st;
 	int err;
 
+	if (kernel_is_dmabuf(fd))
+		return kernel_adopt(fd, shown, 0);
 	b = buffer_new();
 	if (!b) {
 		close(fd);
@@ -366,7 +401,10 @@ struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd)
 		return get_failed(b, err);
 	b->key.device = st.st_dev;
 	b->key.inode = st.st_ino;
+	(void)kernel_payload_key(payload_fd, &b->key);
 	known = find_again(&b->key, &b->fd);
+	if (!known && errno)
+		return get_failed(b, -errno);
 	if (known) {
 		err = control_intact(&known->control);
 		if (!err) {
@@ -457,6 +495,8 @@ DMABUF_PUBLIC int dma_buf_set_name(struct dma_buf *dmabuf, const char *name)
 
 	if (!err)
 		err = text_check(name, DMA_BUF_NAME_LEN, true, "buffer name");
+	if (!err && storage_is_kernel(&to_buffer(dmabuf)->storage))
+		err = kernel_set_name(to_buffer(dmabuf)->storage.fd, name);
 	if (!err)
 		control_set_name(&to_buffer(dmabuf)->control, name);
 	return err;

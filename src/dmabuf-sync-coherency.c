@@ -27,7 +27,14 @@ static int cpu_begin(struct sync_member *m)
 	struct buffer *b = m->hold.buffer;
 	int err = b->storage.ops->keep(&b->storage);
 
-	return err ? err : ownership_cpu_begin(b, m->start, m->len, as_cpu(m));
+	if (!err)
+		err = storage_begin(&b->storage, as_cpu(m));
+	if (err)
+		return err;
+	err = ownership_cpu_begin(b, m->start, m->len, as_cpu(m));
+	if (err)
+		(void)storage_end(&b->storage, as_cpu(m));
+	return err;
 }
 
 static int device_begin(struct sync_member *m)
@@ -57,7 +64,11 @@ int sync_coherency_begin(struct sync_member *m)
 
 static int cpu_end(struct sync_member *m)
 {
-	return ownership_cpu_end(m->hold.buffer, m->start, m->len, as_cpu(m));
+	struct buffer *b = m->hold.buffer;
+	int err = ownership_cpu_end(b, m->start, m->len, as_cpu(m));
+	int err_storage = m->begun ? storage_end(&b->storage, as_cpu(m)) : 0;
+
+	return err ? err : err_storage;
 }
 
 static int device_end(struct sync_member *m)

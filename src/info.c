@@ -135,9 +135,12 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 	memcpy(info->exp_name, facts.exp_name, sizeof(info->exp_name));
 	info->read_only = facts.flags & SHM_READ_ONLY;
 	info->split = facts.flags & SHM_SPLIT;
+	if (facts.flags & SHM_KERNEL)
+		info->inode = facts.payload_ino;
 	fill_counters(&info->counters, &s->header.counters);
 	s->header.exporter_generation = facts.exporter_generation;
 	fill_holders(info, s, fd);
+	info->exporter_alive |= (facts.flags & SHM_KERNEL) != 0;
 	fill_attachments(info, s);
 	fill_accesses(info, s, c);
 	attachments_merge_info(info, &s->problem, &info->constraints);

@@ -59,7 +59,7 @@ static void count(struct kernel_access *a, uint64_t kinds, unsigned int change)
 		a->writers += change;
 }
 
-static int sync(struct storage *s, uint64_t flags, uint64_t ns)
+static int tell(struct storage *s, uint64_t flags, uint64_t ns)
 {
 	struct kernel_access *a = s->access;
 	int err;
@@ -119,7 +119,7 @@ static int kernel_begin(struct storage *s, enum dma_data_direction direction)
 		needed = fresh(a, kinds);
 	}
 	if (!err && needed)
-		err = sync(s, DMABUF_ABI_SYNC_START | needed, WAIT_NS);
+		err = tell(s, DMABUF_ABI_SYNC_START | needed, WAIT_NS);
 	else if (!err)
 		skip(a);
 	if (!err)
@@ -138,7 +138,7 @@ static int kernel_end(struct storage *s, enum dma_data_direction direction)
 	count(a, kinds, -1u);
 	over = fresh(a, kinds);
 	if (over)
-		err = sync(s, DMABUF_ABI_SYNC_END | over, END_NS);
+		err = tell(s, DMABUF_ABI_SYNC_END | over, END_NS);
 	else
 		skip(a);
 	pthread_mutex_unlock(&a->lock);
@@ -185,7 +185,7 @@ static void end_all(struct storage *s)
 			(a->writers ? DMABUF_ABI_SYNC_WRITE : 0u);
 
 	if (open)
-		(void)sync(s, DMABUF_ABI_SYNC_END | open, END_NS);
+		(void)tell(s, DMABUF_ABI_SYNC_END | open, END_NS);
 }
 
 static void kernel_drop(struct storage *s)

@@ -310,6 +310,26 @@ int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
  */
 struct dma_buf *dma_buf_get(int fd);
 
+/** DMA_BUF_ADOPT_PRIVATE - a state that only those find to whom the buffer is passed */
+#define DMA_BUF_ADOPT_PRIVATE 1u
+
+/**
+ * dma_buf_adopt - the handle for a kernel dma-buf
+ * @fd: a kernel dma-buf, from a driver, a heap or dma_buf_kernel_fd(); stays the caller's
+ * @flags: 0, as dma_buf_get() does it, or DMA_BUF_ADOPT_PRIVATE
+ *
+ * Its shared state is in a memfd of its own. dma_buf_send() passes both; whoever has only the
+ * dma-buf and shares the network namespace with one who has adopted it finds the same state.
+ * dma_buf_fd() gives the kernel's dma-buf. CPU access is bracketed with DMA_BUF_IOCTL_SYNC, and
+ * locks wait for the kernel's fences.
+ *
+ * Return: as dma_buf_get(); NULL with errno EINVAL (no kernel dma-buf, other flags), EACCES (one
+ * that cannot be read), EXDEV (adopted in another network namespace), ETIMEDOUT (one who has
+ * adopted it does not answer), EBUSY (this process has it with another state), EIO. Blocks up to
+ * 5 s. Rows A3, H1.
+ */
+struct dma_buf *dma_buf_adopt(int fd, unsigned int flags);
+
 /**
  * dma_buf_get_split - the handle for a buffer that has a payload descriptor of its own
  * @fd: the buffer's descriptor; stays the caller's

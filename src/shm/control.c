@@ -62,8 +62,8 @@ static int not_a_memfd(int fd, int shown)
 		target[len] = '\0';
 		if (!strncmp(target, "/dmabuf:", 8) || !strncmp(target, "anon_inode:dmabuf", 17))
 			return dmabuf_fail(EOPNOTSUPP,
-					   "descriptor %d is a kernel dma-buf, which this version "
-					   "cannot adopt",
+					   "descriptor %d is a kernel dma-buf, which has no state "
+					   "of its own to look at: dma_buf_get() adopts it",
 					   shown);
 	}
 	return dmabuf_fail(EINVAL, "descriptor %d is not a dma-buf (not a memfd)", shown);
@@ -152,6 +152,7 @@ void control_format(struct control *c, const struct control_facts *facts)
 	h->payload_ino = facts->payload_ino;
 	h->exporter_generation = facts->exporter_generation;
 	h->resv_first = facts->resv_first;
+	h->rendezvous = facts->rendezvous;
 	c->resv_first = facts->resv_first;
 	memcpy(h->exp_name, facts->exp_name, sizeof(h->exp_name));
 	coherency_init(&h->coherency);
@@ -179,12 +180,14 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 	copy.payload_dev = *(volatile const uint64_t *)&h->payload_dev;
 	copy.payload_ino = *(volatile const uint64_t *)&h->payload_ino;
 	copy.resv_first = *(volatile const uint32_t *)&h->resv_first;
+	copy.rendezvous = *(volatile const uint32_t *)&h->rendezvous;
 	text_copy_untrusted(copy.exp_name, sizeof(copy.exp_name), h->exp_name, sizeof(h->exp_name));
 
 	if (!copy.size || copy.size > DMA_BUF_MAX_SIZE)
 		return dmabuf_fail(EINVAL, "control block: size %" PRIu64 " is out of range",
 				   copy.size);
-	if ((copy.flags & ~SHM_FLAGS) || copy.flags == SHM_READ_ONLY)
+	if ((copy.flags & ~SHM_FLAGS) ||
+	    ((copy.flags & (SHM_READ_ONLY | SHM_KERNEL)) && !(copy.flags & SHM_SPLIT)))
 		return dmabuf_fail(EINVAL, "control block: flags 0x%x make no sense", copy.flags);
 	if (copy.resv_first >= SHM_RESV_LINES)
 		return dmabuf_fail(EINVAL, "control block: reservation at line %u of %d",

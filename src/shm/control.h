@@ -29,6 +29,7 @@ struct control_facts {
 	uint64_t payload_dev;
 	uint64_t payload_ino;
 	uint32_t resv_first;
+	uint32_t rendezvous;
 	char exp_name[DMA_BUF_NAME_LEN];
 };
 

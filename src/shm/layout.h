@@ -24,14 +24,15 @@
 #include "coherency.h"
 
 #define SHM_MAGIC 0x3130667562616d64ull /* "dmabuf01" */
-#define SHM_VERSION 3
+#define SHM_VERSION 4
 #define SHM_HEADER_SIZE 4096
 
 /* shm_header.flags */
 #define SHM_SPLIT 1u
 #define SHM_READ_ONLY 2u
 #define SHM_OWN_TABLES 4u /* see dma_buf_ops.own_tables */
-#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY | SHM_OWN_TABLES)
+#define SHM_KERNEL 8u	  /* the payload is a kernel dma-buf */
+#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY | SHM_OWN_TABLES | SHM_KERNEL)
 
 /*
  * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
@@ -206,6 +207,8 @@ struct shm_header {
 	_Atomic(uint32_t) tracked;	/* 0 until a non-coherent device comes, then SHM_TRACKED* */
 	uint32_t resv_first;		/* where the reservation's lines begin */
 	_Atomic(uint32_t) lease_max_ms; /* the exporter's bound; 0: the library's */
+	uint32_t rendezvous; /* of a kernel dma-buf: how this state is found; 0: it is not */
+	uint32_t pad;
 	char exp_name[DMA_BUF_NAME_LEN];
 	_Atomic(uint64_t) name[DMA_BUF_NAME_LEN / 8];
 	struct shm_counters counters __attribute__((aligned(64)));

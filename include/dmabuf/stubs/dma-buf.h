@@ -37,6 +37,12 @@ static inline struct dma_buf *dma_buf_get(int fd)
 	return NULL;
 }
 
+static inline struct dma_buf *dma_buf_adopt(int fd, unsigned int flags)
+{
+	errno = ENODEV;
+	return NULL;
+}
+
 static inline struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
 {
 	errno = ENODEV;
