@@ -25,6 +25,7 @@ TEST(A7_buffers_are_stubs)
 	REFUSED(dma_buf_payload_fd(&buffer, O_CLOEXEC));
 	NOTHING(dma_buf_get(0));
 	NOTHING(dma_buf_adopt(0, 0));
+	REFUSED(dma_buf_kernel_fd(NULL, 0));
 	NOTHING(dma_buf_get_split(0, 1));
 	SILENT(get_dma_buf(&buffer));
 	SILENT(dma_buf_put(&buffer));

@@ -294,6 +294,22 @@ int dma_buf_fd(struct dma_buf *dmabuf, int flags);
 int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
 
 /**
+ * dma_buf_kernel_fd - a kernel dma-buf of the same memory, for drivers that take nothing else
+ * @dmabuf: the buffer
+ * @flags: O_CLOEXEC or 0
+ *
+ * Of one that was adopted, the dma-buf itself. Of one in ordinary memory, a new dma-buf of its
+ * pages, by /dev/udmabuf and without a copy; its size is rounded up to a page. That one has a state
+ * of its own: who gets it with dma_buf_get() has another buffer of the same bytes, and locks of one
+ * say nothing about the other. A buffer whose memory was handed out is never migrated.
+ *
+ * Return: a descriptor; -EINVAL (NULL, other flags, more than udmabuf's limits), -EACCES (a
+ * read-only share, or /dev/udmabuf is not for this user), -ENODEV (no /dev/udmabuf), -ENODATA (no
+ * storage yet), -EMFILE, -ENOMEM, -ECHILD. May block. Row H1.
+ */
+int dma_buf_kernel_fd(struct dma_buf *dmabuf, int flags);
+
+/**
  * dma_buf_get - the handle for a descriptor
  * @fd: from dma_buf_fd() here or elsewhere; stays the caller's
  *

@@ -73,6 +73,8 @@ static int alloc(const struct dma_buf_heap_info *info, const struct dma_buf_heap
 				   info->name, size, info->max_size);
 	if (ops->alloc)
 		return alloc_registered(ops, info, size);
+	if (class && class->alloc_from)
+		return class->alloc_from(info->name, name, size);
 	if (!class || !class->alloc)
 		return dmabuf_fail(EOPNOTSUPP, "the library cannot allocate from heap %s",
 				   info->name);

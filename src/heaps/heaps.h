@@ -27,6 +27,8 @@ struct heap_class {
 	/* NULL: the library cannot. @size was rounded up. A descriptor, or -errno with words. */
 	int (*alloc)(const char *name, uint64_t size);
 	const char *name; /* of the heap that alloc is for */
+	/* Instead of alloc, of a class with several heaps. */
+	int (*alloc_from)(const char *heap, const char *name, uint64_t size);
 };
 
 extern const struct heap_class heap_memfd;

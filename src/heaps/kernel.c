@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* The kernel's own heaps, whose memory is a kernel dma-buf. Described only. */
+/* The kernel's own heaps, whose memory is a kernel dma-buf. */
 #include "heaps/heaps.h"
+#include "heaps/kernel-alloc.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,15 +23,18 @@ static bool try_open(const struct heap_places *places, const char *path, int fla
 		     struct dma_buf_heap_info *info)
 {
 	char full[PATH_MAX];
-	int fd;
+	int fd, err;
 
 	snprintf(full, sizeof(full), "%s%s", places->root, path);
 	fd = open(full, flags | O_CLOEXEC | O_NONBLOCK);
+	err = fd < 0 ? errno : 0;
 	info->available = fd >= 0;
 	if (fd >= 0)
 		close(fd);
-	snprintf(info->where, sizeof(info->where), "%.80s%s%.30s", path, fd < 0 ? ": " : "",
-		 fd < 0 ? strerror(errno) : "");
+	snprintf(info->where, sizeof(info->where), "%.64s%s%.28s%s", path, fd < 0 ? ": " : "",
+		 fd < 0 ? strerror(err) : "",
+		 fd < 0 && err == EACCES ? ": root decides who may" : "");
+	errno = err;
 	return info->available;
 }
 
@@ -108,4 +112,6 @@ static unsigned int describe(const struct heap_places *places, struct dma_buf_he
 	return 2;
 }
 
-const struct heap_class heap_kernel = { describe, NULL, "" };
+const struct heap_class heap_kernel = { .describe = describe,
+					.name = "",
+					.alloc_from = kernel_heap_alloc };

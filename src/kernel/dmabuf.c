@@ -87,10 +87,11 @@ int kernel_describe(int fd, int shown, struct kernel_facts *facts)
 	memset(facts, 0, sizeof(*facts));
 	facts->mode = mode & O_ACCMODE;
 	if (facts->mode == O_WRONLY)
-		return dmabuf_fail(EACCES,
-				   "descriptor %d is a kernel dma-buf that can only be written: have "
-				   "it exported with O_RDWR",
-				   shown);
+		return dmabuf_fail(
+			EACCES,
+			"descriptor %d is a kernel dma-buf that can only be written: have "
+			"it exported with O_RDWR",
+			shown);
 	if (st.st_size <= 0)
 		return dmabuf_fail(EINVAL, "descriptor %d: the kernel does not say its size",
 				   shown);
@@ -152,18 +153,25 @@ int kernel_wait(int fd, bool write, uint64_t deadline, bool intr)
 	}
 }
 
+int kernel_try_set_name(int fd, const char *name)
+{
+	return ioctl(fd, DMABUF_ABI_SET_NAME, name) < 0 ? -errno : 0;
+}
+
 int kernel_set_name(int fd, const char *name)
 {
-	if (ioctl(fd, DMABUF_ABI_SET_NAME, name) == 0)
-		return 0;
-	return dmabuf_fail(errno, "naming a kernel dma-buf failed: %s", strerror(errno));
+	int err = kernel_try_set_name(fd, name);
+
+	if (err)
+		return dmabuf_fail(-err, "naming a kernel dma-buf failed: %s", strerror(-err));
+	return 0;
 }
 
 int kernel_export_sync_file(int fd, bool write)
 {
-	struct dmabuf_abi_sync_file arg = {
-		.flags = write ? DMABUF_ABI_SYNC_WRITE : DMABUF_ABI_SYNC_READ, .fd = -1
-	};
+	struct dmabuf_abi_sync_file arg = { .flags = write ? DMABUF_ABI_SYNC_WRITE
+							   : DMABUF_ABI_SYNC_READ,
+					    .fd = -1 };
 
 	if (ioctl(fd, DMABUF_ABI_EXPORT_SYNC_FILE, &arg) < 0)
 		return -errno;
@@ -172,9 +180,9 @@ int kernel_export_sync_file(int fd, bool write)
 
 int kernel_import_sync_file(int fd, int sync_file, bool write)
 {
-	struct dmabuf_abi_sync_file arg = {
-		.flags = write ? DMABUF_ABI_SYNC_WRITE : DMABUF_ABI_SYNC_READ, .fd = sync_file
-	};
+	struct dmabuf_abi_sync_file arg = { .flags = write ? DMABUF_ABI_SYNC_WRITE
+							   : DMABUF_ABI_SYNC_READ,
+					    .fd = sync_file };
 
 	return ioctl(fd, DMABUF_ABI_IMPORT_SYNC_FILE, &arg) < 0 ? -errno : 0;
 }

@@ -49,6 +49,9 @@ int kernel_wait(int fd, bool write, uint64_t deadline, bool intr);
 /* The name that all who have it see. 0 or -errno with words. */
 int kernel_set_name(int fd, const char *name);
 
+/* The same without words, for names that are not asked for. */
+int kernel_try_set_name(int fd, const char *name);
+
 /*
  * The fences that who reads (@write: writes) waits for, as a sync_file. A descriptor or -errno
  * without words; -ENOTTY before Linux 6.0.

@@ -31,6 +31,11 @@ static inline int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 	return -ENODEV;
 }
 
+static inline int dma_buf_kernel_fd(struct dma_buf *dmabuf, int flags)
+{
+	return -ENODEV;
+}
+
 static inline struct dma_buf *dma_buf_get(int fd)
 {
 	errno = ENODEV;
