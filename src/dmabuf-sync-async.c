@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "error.h"
 #include "export.h"
+#include "kernel/hold.h"
 #include "list.h"
 #include "process.h"
 #include "resv/fast.h"
@@ -17,6 +18,12 @@
 #include "shm/life.h"
 #include "shm/sleep.h"
 #include "text.h"
+
+/* How long a fence of the kernel's is not looked at. */
+#define KERNEL_LOOK_FIRST_NS 500000u
+#define KERNEL_LOOK_LAST_NS 10000000u
+/* One that came after the grant is waited for so long by whoever takes over. */
+#define KERNEL_LATE_MS 1000
 
 enum attempt_state {
 	ATTEMPT_WAITING,
@@ -178,6 +185,19 @@ static int check_inputs(struct sync_attempt *a)
 			   a->sync->name, err);
 }
 
+/* The kernel's fences, which nothing tells of: they are looked at every now and then. */
+static int check_kernel(struct sync_attempt *a)
+{
+	struct sync_member *m;
+
+	if (!kernel_hold_any(a->members, a->count))
+		return 0;
+	m = kernel_hold_blocked(a->members, a->count);
+	if (!m)
+		return 0;
+	return clock_ns() < a->deadline ? -EAGAIN : kernel_hold_report(m, ETIMEDOUT);
+}
+
 /* As far as it goes. 0 or -EOWNERDEAD: all are held; -EAGAIN; an error. */
 static int advance(struct sync_attempt *a)
 {
@@ -192,6 +212,8 @@ static int advance(struct sync_attempt *a)
 	}
 	sync_say_acquiring(a->members, a->count, true, 0);
 	ret = check_inputs(a);
+	if (!ret)
+		ret = check_kernel(a);
 	if (!ret)
 		ret = sync_still_held(a->members, a->count);
 	return !ret && a->torn ? -EOWNERDEAD : ret;
@@ -237,7 +259,7 @@ static int take_over(struct sync_attempt *a, uintptr_t thread)
 		sync_return_members(a->members, a->count);
 		return ret;
 	}
-	ret = sync_begin_members(a->members, a->count);
+	ret = sync_begin_members(a->members, a->count, futex_deadline(KERNEL_LATE_MS), false);
 	if (ret)
 		return ret;
 	for (i = 0; i < a->count; i++)
@@ -289,6 +311,18 @@ static void sleep_on(struct resv_sleeper *s, _Atomic(uint32_t) *word, uint32_t e
 	s->words[s->count++] = (struct resv_word_watch){ word, expected };
 }
 
+static void plan_kernel_look(struct sync_attempt *a)
+{
+	uint64_t now = clock_ns(), pause = (now - a->began) / 8;
+
+	if (pause < KERNEL_LOOK_FIRST_NS)
+		pause = KERNEL_LOOK_FIRST_NS;
+	if (pause > KERNEL_LOOK_LAST_NS)
+		pause = KERNEL_LOOK_LAST_NS;
+	if (now + pause < a->sleeper.until)
+		a->sleeper.until = now + pause;
+}
+
 /* What the thread sleeps on until the next look. False: there is something to look for already. */
 static bool plan(struct sync_attempt *a)
 {
@@ -299,8 +333,11 @@ static bool plan(struct sync_attempt *a)
 	uint64_t entry;
 
 	s->until = a->deadline;
-	if (a->at == a->count)
+	if (a->at == a->count) {
+		if (kernel_hold_any(a->members, a->count))
+			plan_kernel_look(a);
 		return true;
+	}
 	h = &a->members[a->at]->hold;
 	entry = resv_load(&h->shared->word);
 	if (resv_state(entry) != RESV_WAITING)
@@ -467,7 +504,7 @@ static bool first_step(struct sync_attempt *a)
 /* All at once, so that the thread is not needed. */
 static bool take_at_once(struct sync_attempt *a)
 {
-	if (a->func || a->num_inputs || a->sync->fd >= 0)
+	if (a->func || a->num_inputs || a->sync->fd >= 0 || kernel_hold_any(a->members, a->count))
 		return false;
 	for (; a->at < a->count; a->at++) {
 		sync_note(a->members[a->at], 0);

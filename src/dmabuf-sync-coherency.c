@@ -9,6 +9,7 @@
  */
 #include "attachment.h"
 #include "dmabuf-sync.h"
+#include "kernel/hold.h"
 #include "ownership.h"
 
 static bool writes(const struct sync_member *m)
@@ -27,13 +28,20 @@ static int cpu_begin(struct sync_member *m)
 	struct buffer *b = m->hold.buffer;
 	int err = b->storage.ops->keep(&b->storage);
 
-	if (!err)
-		err = storage_begin(&b->storage, as_cpu(m));
+	return err ? err : ownership_cpu_begin(b, m->start, m->len, as_cpu(m));
+}
+
+/* The CPU itself, for which the storage may have to do something too. */
+static int cpu_begin_itself(struct sync_member *m)
+{
+	struct storage *s = &m->hold.buffer->storage;
+	int err = storage_begin(s, as_cpu(m));
+
 	if (err)
 		return err;
-	err = ownership_cpu_begin(b, m->start, m->len, as_cpu(m));
+	err = cpu_begin(m);
 	if (err)
-		(void)storage_end(&b->storage, as_cpu(m));
+		(void)storage_end(s, as_cpu(m));
 	return err;
 }
 
@@ -57,16 +65,22 @@ int sync_coherency_begin(struct sync_member *m)
 	/* Somebody died with the buffer in hand: what is known of that now need not be guessed. */
 	if (m->hold.told)
 		ownership_recover(m->hold.buffer);
-	err = m->type & DMA_BUF_ACCESS_DMA ? device_begin(m) : cpu_begin(m);
+	err = m->type & DMA_BUF_ACCESS_DMA ? device_begin(m) : cpu_begin_itself(m);
 	m->begun = !err;
+	if (!err)
+		kernel_hold_begin(m);
 	return err;
 }
 
 static int cpu_end(struct sync_member *m)
 {
-	struct buffer *b = m->hold.buffer;
-	int err = ownership_cpu_end(b, m->start, m->len, as_cpu(m));
-	int err_storage = m->begun ? storage_end(&b->storage, as_cpu(m)) : 0;
+	return ownership_cpu_end(m->hold.buffer, m->start, m->len, as_cpu(m));
+}
+
+static int cpu_end_itself(struct sync_member *m)
+{
+	int err = cpu_end(m);
+	int err_storage = m->begun ? storage_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
 
 	return err ? err : err_storage;
 }
@@ -84,8 +98,10 @@ static int device_end(struct sync_member *m)
 
 int sync_coherency_end(struct sync_member *m)
 {
-	int err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end(m);
+	int err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end_itself(m);
 
 	m->begun = false;
+	/* What was written is there for whom the kernel lets in now. */
+	kernel_hold_end(m);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include "dmabuf-sync.h"
 #include "error.h"
 #include "export.h"
+#include "kernel/hold.h"
 #include "process.h"
 #include "resv/fast.h"
 
@@ -65,9 +66,8 @@ int sync_still_held(struct sync_member **members, unsigned int count)
 
 /* From member @at on, which could not be had at once. 0, -EOWNERDEAD, or nothing is held. */
 static int lock_rest(struct sync_member **members, unsigned int count, unsigned int at,
-		     long timeout_ms, bool intr)
+		     uint64_t deadline, bool intr)
 {
-	uint64_t deadline = timeout_ms ? futex_deadline(timeout_ms) : 0;
 	bool torn = false;
 	int ret = 0;
 
@@ -101,11 +101,17 @@ void sync_return_members(struct sync_member **members, unsigned int count)
 	}
 }
 
-int sync_begin_members(struct sync_member **members, unsigned int count)
+int sync_begin_members(struct sync_member **members, unsigned int count, uint64_t deadline,
+		       bool intr)
 {
 	unsigned int i;
-	int err;
+	int err = kernel_hold_any(members, count) ? kernel_hold_wait(members, count, deadline, intr)
+						  : 0;
 
+	if (err) {
+		sync_return_members(members, count);
+		return err;
+	}
 	for (i = 0; i < count; i++) {
 		err = sync_is_tracked(members[i]) ? sync_coherency_begin(members[i]) : 0;
 		if (!err)
@@ -122,6 +128,7 @@ int sync_begin_members(struct sync_member **members, unsigned int count)
 int sync_lock_members(struct sync_member **members, unsigned int count, long timeout_ms, bool intr)
 {
 	uintptr_t thread = resv_self();
+	uint64_t deadline = 0;
 	bool tracked = false;
 	unsigned int i;
 	int ret = 0, err;
@@ -132,13 +139,15 @@ int sync_lock_members(struct sync_member **members, unsigned int count, long tim
 			break;
 		tracked |= sync_is_tracked(members[i]);
 	}
+	if (timeout_ms && (i < count || tracked))
+		deadline = futex_deadline(timeout_ms);
 	if (i < count) {
-		ret = lock_rest(members, count, i, timeout_ms, intr);
+		ret = lock_rest(members, count, i, deadline, intr);
 		tracked = true; /* perhaps */
 	}
 	if ((ret && ret != -EOWNERDEAD) || !tracked)
 		return ret;
-	err = sync_begin_members(members, count);
+	err = sync_begin_members(members, count, deadline, intr);
 	return err ? err : ret;
 }
 
@@ -193,9 +202,11 @@ static inline bool is_ours(const struct dmabuf_sync *sync)
 }
 
 /* Taken, of a buffer whose coherency is tracked. */
-static __attribute__((noinline)) int begin_only(struct dmabuf_sync *sync)
+static __attribute__((noinline)) int begin_only(struct dmabuf_sync *sync, long timeout_ms,
+						bool intr)
 {
-	int err = sync_begin_members(&sync->only, 1);
+	uint64_t deadline = timeout_ms ? futex_deadline(timeout_ms) : 0;
+	int err = sync_begin_members(&sync->only, 1, deadline, intr);
 
 	if (!err)
 		sync->status = SYNC_LOCKED;
@@ -214,7 +225,7 @@ static inline __attribute__((always_inline)) int lock_fast(struct dmabuf_sync *s
 		return lock(sync, timeout_ms, intr);
 	/* Not before it is ours: a device might come and go in between. */
 	if (sync_is_tracked(m))
-		return begin_only(sync);
+		return begin_only(sync, timeout_ms, intr);
 	sync->status = SYNC_LOCKED;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "dmabuf-sync-async.h"
 #include "error.h"
 #include "export.h"
+#include "kernel/fence.h"
 #include "process.h"
 #include "text.h"
 
@@ -129,6 +130,8 @@ struct sync_member *sync_member_new(struct dma_buf *dmabuf, unsigned int type, s
 
 void sync_member_free(struct sync_member *m)
 {
+	/* Left by a parent; its own have been ended with the hold. */
+	kernel_fence_end(m->fence);
 	if (!buffer_check(m->dmabuf))
 		resv_unclaim(&m->hold);
 	dma_buf_put(m->dmabuf);

@@ -19,10 +19,12 @@ struct sync_member {
 	unsigned int type;
 	size_t start;
 	size_t len;
-	bool begun;  /* coherency knows of the access */
-	bool as_cpu; /* begun by devices, some of which share the CPU's caches */
+	bool begun;		    /* coherency knows of the access */
+	bool as_cpu;		    /* begun by devices, some of which share the CPU's caches */
+	struct kernel_fence *fence; /* how the kernel sees the hold; NULL: not at all */
 };
 
+struct kernel_fence;
 struct sync_attempt;
 struct sync_release;
 
@@ -101,7 +103,8 @@ int sync_still_held(struct sync_member **members, unsigned int count);
 void sync_return_members(struct sync_member **members, unsigned int count);
 
 /* All are held and coherency is asked: 0, or an error, and they are given back. */
-int sync_begin_members(struct sync_member **members, unsigned int count);
+int sync_begin_members(struct sync_member **members, unsigned int count, uint64_t deadline,
+		       bool intr);
 
 /* 0; -EINVAL, -EBUSY, -EFAULT, -ECHILD with words. */
 int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms);

@@ -19,6 +19,7 @@
 #include "error.h"
 #include "kernel/abi.h"
 #include "kernel/dmabuf.h"
+#include "kernel/fence.h"
 #include "kernel/storage.h"
 
 /* How long a begin waits for the kernel's fences, and a sync that signals interrupt goes on. */
@@ -94,8 +95,9 @@ static int wait_for_fences(struct storage *s, uint64_t kinds)
 	int err = kernel_wait(s->fd, write, 0, false);
 
 	if (err == -ETIMEDOUT && would_wait_for_itself(s, write))
-		return dmabuf_fail(EDEADLK, "a CPU access would wait for a lock of this process by a "
-					    "device: give that back first");
+		return dmabuf_fail(EDEADLK,
+				   "a CPU access would wait for a lock of this process by a "
+				   "device: give that back first");
 	if (err == -ETIMEDOUT)
 		err = kernel_wait(s->fd, write, clock_ns() + WAIT_NS, false);
 	if (err == -ETIMEDOUT)
@@ -157,10 +159,11 @@ static void *kernel_map(struct storage *s, size_t offset, size_t length, int pro
 	void *addr = mmap(NULL, length, prot, MAP_SHARED, s->fd, (off_t)offset);
 
 	if (addr == MAP_FAILED)
-		return dmabuf_fail_ptr(errno,
-				       "the kernel's exporter does not let the CPU map [%zu, +%zu): "
-				       "%s",
-				       offset, length, strerror(errno));
+		return dmabuf_fail_ptr(
+			errno,
+			"the kernel's exporter does not let the CPU map [%zu, +%zu): "
+			"%s",
+			offset, length, strerror(errno));
 	return addr;
 }
 
@@ -202,6 +205,7 @@ static void kernel_drop(struct storage *s)
 	s->access = NULL;
 	s->kept = NULL;
 	s->fd = -1;
+	kernel_fences_unused();
 }
 
 static const struct storage_ops kernel_ops = {
@@ -224,8 +228,9 @@ static int check(struct storage *s, int shown, const struct control_facts *facts
 	int err;
 
 	if (!kernel_is_dmabuf(s->fd))
-		return dmabuf_fail(EINVAL, "descriptor %d is not the kernel dma-buf that the "
-					   "buffer's state is about",
+		return dmabuf_fail(EINVAL,
+				   "descriptor %d is not the kernel dma-buf that the "
+				   "buffer's state is about",
 				   shown);
 	err = kernel_describe(s->fd, shown, &kernel);
 	if (err)

@@ -133,8 +133,9 @@ static int ask(struct search *s, const struct kernel_mark *mark)
 			return ret;
 		if (ret == -EAGAIN)
 			answer = ret;
+		/* Who was not asked is not known to be gone. */
 		if (clock_ns() >= s->deadline)
-			break;
+			return -EAGAIN;
 	}
 	return answer;
 }
