@@ -16,6 +16,8 @@
 #include "buffer.h"
 #include "error.h"
 #include "export.h"
+#include "kernel/adopt.h"
+#include "kernel/dmabuf.h"
 #include "resv/resv.h"
 #include "shm/client.h"
 #include "shm/parameters.h"
@@ -148,12 +150,41 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 	return 0;
 }
 
+static int look(int fd, int shown, struct dma_buf_info *info);
+
+/* What the kernel says of one; who has it is known to those who do. */
+static int look_at_kernel(int fd, int shown, struct dma_buf_info *info)
+{
+	struct kernel_facts facts;
+	int err = kernel_describe(fd, shown, &facts), control = -1;
+
+	if (err)
+		return err;
+	control = kernel_own_state(&facts);
+	if (control >= 0) {
+		err = look(control, shown, info);
+		close(control);
+		return err;
+	}
+	memset(info, 0, sizeof(*info));
+	info->struct_size = sizeof(*info);
+	info->size = facts.size;
+	info->inode = facts.inode;
+	memcpy(info->name, facts.name, sizeof(info->name));
+	memcpy(info->exp_name, facts.exp_name, sizeof(info->exp_name));
+	info->read_only = facts.mode == O_RDONLY;
+	info->split = info->exporter_alive = true;
+	return 0;
+}
+
 static int look(int fd, int shown, struct dma_buf_info *info)
 {
 	struct control c;
 	struct stat st;
 	int err;
 
+	if (kernel_is_dmabuf(fd))
+		return look_at_kernel(fd, shown, info);
 	err = control_check_fd(fd, shown, &st);
 	if (!err)
 		err = control_map(&c, fd, (size_t)st.st_size, false, false);

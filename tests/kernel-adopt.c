@@ -469,15 +469,29 @@ TEST(A3_sending_passes_the_dmabuf_and_its_state)
 	dma_buf_put(buf);
 }
 
+static int adopt_and_count(void *arg)
+{
+	struct dma_buf_info info = { .struct_size = sizeof(info) };
+	int fd = *(int *)arg;
+	struct dma_buf *buf = dma_buf_get(fd);
+
+	ASSERT(buf);
+	ASSERT_OK(dma_buf_get_info(fd, &info));
+	dma_buf_put(buf);
+	close(fd);
+	return (int)info.holder_count;
+}
+
 TEST(A3_a_private_state_is_found_by_nobody)
 {
 	struct dma_buf *buf;
 	int fd = kernel_dmabuf(SIZE);
 
 	buf = dma_buf_adopt(fd, DMA_BUF_ADOPT_PRIVATE);
-	ASSERT_OK(dmabuf_sync_single_lock(buf, DMA_BUF_ACCESS_W, false));
-	ASSERT_EQ(reap(spawn(adopt_and_lock, &fd)), 0);
-	ASSERT_OK(dmabuf_sync_single_unlock(buf));
+	ASSERT_EQ(reap(spawn(adopt_and_count, &fd)), 1);
+	dma_buf_put(buf);
+	buf = dma_buf_get(fd);
+	ASSERT_EQ(reap(spawn(adopt_and_count, &fd)), 2);
 	dma_buf_put(buf);
 	close(fd);
 }

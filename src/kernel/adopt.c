@@ -55,6 +55,20 @@ static void find_own(const struct kernel_facts *facts, struct buffer **found, in
 	registry_unlock();
 }
 
+int kernel_own_state(const struct kernel_facts *facts)
+{
+	struct buffer_key key = { .device = facts->device, .inode = facts->inode };
+	struct buffer *b;
+	int fd = -ENOENT;
+
+	registry_lock();
+	b = registry_find(&key);
+	if (b)
+		fd = client_reopen(b->client.fd);
+	registry_unlock();
+	return fd < 0 ? -ENOENT : fd;
+}
+
 static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 			     const struct kernel_facts *facts)
 {

@@ -325,7 +325,7 @@ static int import_begin(struct kernel_import *import)
 {
 	int err;
 
-	if (import_look(import)) {
+	if (dma_fence_is_signaled(&import->base)) {
 		close_file(import);
 		return 0;
 	}

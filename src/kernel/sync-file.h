@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's sync_files beside fences of our own: a descriptor of one stands for a dma_fence here,
- * which the library's thread signals when the descriptor becomes readable.
+ * The kernel's sync_files beside fences of our own: a descriptor of one stands for a dma_fence
+ * here, which the library's thread signals when the descriptor becomes readable.
  */
 #ifndef DMABUF_SRC_KERNEL_SYNC_FILE_H
 #define DMABUF_SRC_KERNEL_SYNC_FILE_H
