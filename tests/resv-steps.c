@@ -512,17 +512,18 @@ TEST(D1_a_handler_ends_the_wait_for_a_token)
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
 	struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
 	struct resv_hold h = { .entry = NEAR, .no_yield = 100 };
-	int i, ret = 0;
+	int i, token, ret = 0;
 
 	rig_init();
 	h.state = resv_state_line(&rig.control, 0);
 	atomic_store(state_word(), resv_word(RESV_EXCLUSIVE, 5, 100));
-	for (i = 0; i < SHM_RESV_TOKENS; i++)
-		atomic_store(&h.state->token[i], 100);
 	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
 	ASSERT_OK(setitimer(ITIMER_REAL, &often, NULL));
 	/* On a busy machine the signals of one wait may all come while it does not sleep. */
 	for (i = 0; i < 1000 && ret != -EINTR; i++) {
+		resv_token_pass(&h);
+		for (token = 0; token < SHM_RESV_TOKENS; token++)
+			atomic_store(&h.state->token[token], 100);
 		h.no_yield = 100;
 		ret = resv_token_take(&h, FUTEX_FOREVER);
 	}
