@@ -262,3 +262,27 @@ TEST(B4_a_pool_never_reuses_a_buffer_that_others_may_hold)
 	dma_buf_pool_put(pool, next);
 	dma_buf_pool_destroy(pool);
 }
+
+/* Nor one that went out in a message; what comes in its place is zeroed. */
+TEST(F8_a_pools_buffer_that_was_sent_goes_to_nobody_else)
+{
+	struct dma_buf_pool *pool = dma_buf_pool_create("frames", 4096, 4);
+	struct dma_buf *sent = dma_buf_pool_get(pool), *next;
+	char *bytes = dma_buf_vmap(sent);
+	int sockets[2];
+
+	socket_pair(SOCK_SEQPACKET, sockets);
+	memset(bytes, 7, 4096);
+	dma_buf_vunmap(sent, bytes);
+	ASSERT_OK(dma_buf_send(sockets[0], sent, 5000));
+	dma_buf_pool_put(pool, sent);
+	next = dma_buf_pool_get(pool);
+	bytes = dma_buf_vmap(next);
+	for (int i = 0; i < 4096; i++)
+		ASSERT_EQ(bytes[i], 0);
+	dma_buf_vunmap(next, bytes);
+	dma_buf_pool_put(pool, next);
+	dma_buf_pool_destroy(pool);
+	close(sockets[0]);
+	close(sockets[1]);
+}

@@ -20,6 +20,7 @@ struct imposter {
 	bool twice;  /* the storage */
 	bool silent; /* instead of the answer */
 	bool hangs_up;
+	int first_hang_ups; /* so many times, and never again */
 	int listener;
 	pid_t pid;
 };
@@ -100,7 +101,7 @@ static void challenge(const struct imposter *i, int to, const struct wire_hello 
 }
 
 /* One talk; what it hears must never be the secret. */
-static void talk(const struct imposter *i, int to)
+static void talk(struct imposter *i, int to)
 {
 	union wire_message m;
 	ssize_t got;
@@ -112,7 +113,7 @@ static void talk(const struct imposter *i, int to)
 			continue;
 		}
 		ASSERT(i->knows_secret);
-		if (i->hangs_up)
+		if (i->hangs_up || i->first_hang_ups-- > 0)
 			return;
 		if (i->spoil_heaps)
 			answer_heaps(i, to);
@@ -123,7 +124,7 @@ static void talk(const struct imposter *i, int to)
 
 static int serve(void *arg)
 {
-	const struct imposter *i = arg;
+	struct imposter *i = arg;
 	int fd;
 
 	for (;;) {
@@ -186,6 +187,20 @@ TEST(F5_a_good_home_of_a_tests_making_is_believed)
 	fd = home_fetch(&i.address, -1, 1, MS, &s);
 	ASSERT_OK(fd);
 	ASSERT_STR_EQ(s.heap, "memfd");
+	close(fd);
+	end(&i);
+}
+
+/* As a home does that has too many visitors. */
+TEST(F5_who_is_sent_away_comes_again)
+{
+	struct imposter i = { .knows_secret = true, .first_hang_ups = 4 };
+	struct home_storage s;
+	int fd;
+
+	begin(&i);
+	fd = home_fetch(&i.address, -1, 1, MS, &s);
+	ASSERT_OK(fd);
 	close(fd);
 	end(&i);
 }
