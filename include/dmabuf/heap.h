@@ -75,7 +75,10 @@ struct dma_buf_heap_info {
  * @describe: fills in what the heap offers now (@info arrives zeroed with size and name set); 0 or
  *	a negative errno, with which the heap counts as not available. Must not block.
  * @alloc: [optional] a descriptor of @size bytes or more, readable, writable, mappable at offset 0,
- *	close-on-exec; or a negative errno. Memory that is not zeroed says so in @describe.
+ *	close-on-exec; or a negative errno. Memory that is not zeroed says so in @describe, and is
+ *	zeroed by the library, all of it. To be the storage of a buffer that others share it must
+ *	be a memfd that allows sealing, secret memory or a kernel dma-buf; a file, which whoever
+ *	holds it could truncate, is passed over.
  * @priv: given to both
  *
  * Called in the thread that asks, with no lock of the library held.
