@@ -100,6 +100,15 @@ static void look_at_frames(struct findings *f)
 		close(fd);
 }
 
+/* Which is what our holds are shown to the kernel's drivers with. */
+static void look_at_fences(struct findings *f)
+{
+	const char *missing = dma_buf_kernel_fences_missing();
+
+	add(f, "kernel fences", "locks that the kernel's drivers wait for", !missing[0],
+	    missing[0] ? missing : "vgem makes them");
+}
+
 static void print_text(const struct findings *f, unsigned int lacking, bool bold)
 {
 	printf("%s%-6s %-18s %-42s %s%s\n", color_bold(bold), "THERE", "WHAT", "GIVES", "HOW",
@@ -170,6 +179,7 @@ static int run(int argc, char **argv)
 	look_at_heaps(&f);
 	look_at_uring(&f);
 	look_at_frames(&f);
+	look_at_fences(&f);
 	for (unsigned int i = 0; i < f.count; i++)
 		lacking += !f.list[i].there;
 	if (json)

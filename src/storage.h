@@ -28,9 +28,9 @@ struct storage_ops {
 	/* Undo keep() and close what belongs to the storage. */
 	void (*drop)(struct storage *s);
 	/*
-	 * [optional] The CPU begins to access the bytes, whatever part of them, or has ended: what the
-	 * memory needs for that beside what coherency.h decides. A failed begin changes nothing; an
-	 * end ends, whatever it returns. 0 or -errno with words.
+	 * [optional] The CPU begins to access the bytes, whatever part of them, or has ended: what
+	 * the memory needs for that beside what coherency.h decides. A failed begin changes
+	 * nothing; an end ends, whatever it returns. 0 or -errno with words.
 	 */
 	int (*begin)(struct storage *s, enum dma_data_direction direction);
 	int (*end)(struct storage *s, enum dma_data_direction direction);

@@ -26,6 +26,7 @@ TEST(A7_buffers_are_stubs)
 	NOTHING(dma_buf_get(0));
 	NOTHING(dma_buf_adopt(0, 0));
 	REFUSED(dma_buf_kernel_fd(NULL, 0));
+	ASSERT(dma_buf_kernel_fences_missing()[0]);
 	NOTHING(dma_buf_get_split(0, 1));
 	SILENT(get_dma_buf(&buffer));
 	SILENT(dma_buf_put(&buffer));

@@ -310,19 +310,30 @@ int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
 int dma_buf_kernel_fd(struct dma_buf *dmabuf, int flags);
 
 /**
+ * dma_buf_kernel_fences_missing - can the kernel's drivers wait for who has locked a buffer
+ *
+ * While a kernel dma-buf is locked, there is a fence on it that the kernel's drivers, poll() and
+ * sync_files wait for. In stock kernels the driver vgem makes such fences.
+ *
+ * Return: "" if so, else why not and what to do, in words; static. Thread-safe. Row H1.
+ */
+const char *dma_buf_kernel_fences_missing(void);
+
+/**
  * dma_buf_get - the handle for a descriptor
  * @fd: from dma_buf_fd() here or elsewhere; stays the caller's
  *
- * The same buffer got twice in one process is one handle with one more reference.
+ * The same buffer got twice in one process is one handle with one more reference. A kernel dma-buf
+ * is adopted: dma_buf_adopt() says what that means.
  *
  * Return: the handle; NULL with errno EBADF (not a descriptor), EINVAL (not a dma-buf, not sealed,
  * cut short, or its shared state makes no sense: the words say which), EACCES (a read-only
  * descriptor of an O_RDWR buffer), ENODATA (an O_RDONLY buffer whose payload descriptor did not
  * come along: use dma_buf_recv() or dma_buf_get_split()), EUSERS (DMA_BUF_MAX_CLIENTS reached),
  * EPROTO (made by another version of the layout), ETIMEDOUT (a dead holder's place cannot be
- * cleaned up, because a living one does not let go of a lock), EOPNOTSUPP (a kernel dma-buf),
- * EIO (a holder wiped the shared state of a buffer that this process has), ENOMEM, EMFILE, and what
- * the registered exporter's open hook answers. May block. Row A3.
+ * cleaned up, because a living one does not let go of a lock), EIO (a holder wiped the shared state
+ * of a buffer that this process has), ENOMEM, EMFILE, and what the registered exporter's open hook
+ * answers. May block. Row A3.
  */
 struct dma_buf *dma_buf_get(int fd);
 

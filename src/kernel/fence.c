@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <dmabuf/dma-buf.h>
+
 #include "clock.h"
+#include "export.h"
 #include "kernel/dmabuf.h"
 #include "kernel/vgem.h"
 #include "process.h"
@@ -176,11 +179,12 @@ void kernel_fences_unused(void)
 	registry_unlock();
 }
 
-const char *kernel_fence_missing(void)
+DMABUF_PUBLIC const char *dma_buf_kernel_fences_missing(void)
 {
 	int err;
 
 	registry_lock();
+	maker.look_again = 0;
 	err = has_device() ? 0 : maker.error;
 	if (!err && !maker.used && !maker.idle)
 		close_unused();

@@ -23,7 +23,4 @@ void kernel_fence_end(struct kernel_fence *fence);
 /* No buffer of the kernel's is left here: its device is closed once no fence is out. */
 void kernel_fences_unused(void);
 
-/* "" if fences can be had, else why not, in words. */
-const char *kernel_fence_missing(void);
-
 #endif

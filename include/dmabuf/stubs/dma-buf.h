@@ -31,6 +31,11 @@ static inline int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 	return -ENODEV;
 }
 
+static inline const char *dma_buf_kernel_fences_missing(void)
+{
+	return "the library is not there";
+}
+
 static inline int dma_buf_kernel_fd(struct dma_buf *dmabuf, int flags)
 {
 	return -ENODEV;

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Kernel dma-bufs of every exporter that is here: adopted, locked, their fences waited for, and ours
+# shown to the kernel. What a kernel lacks is skipped, and that is looked at, too.
+# needs: test-kernel-real test-kernel-adopt
+# seconds: 150
+. /tests/tap.sh
+
+modprobe vgem
+like "doctor says whose fences there are" "$(dmabuf doctor)" "^yes +kernel fences"
+tap test-kernel-real
+tap test-kernel-adopt
+if [ -e /dev/udmabuf ]; then
+	like "udmabuf is a heap" "$(dmabuf doctor)" "^yes +udmabuf"
+else
+	like "without udmabuf, doctor says how to get it" "$(dmabuf doctor)" "no +udmabuf.*CONFIG_UDMABUF"
+	like "without heaps, doctor says how to get them" "$(dmabuf doctor)" \
+		"no +dma_heap/system.*CONFIG_DMABUF_HEAPS"
+fi
+modprobe -r vgem
+like "without vgem, doctor says how to get it" "$(dmabuf doctor)" "no +kernel fences.*modprobe vgem"
+done_testing
