@@ -47,6 +47,7 @@
 #include <dmabuf/queue.h>
 #include <dmabuf/sg-table.h>
 #include <dmabuf/share.h>
+#include <dmabuf/storage.h>
 #include <dmabuf/sync-file.h>
 #include <dmabuf/v4l2.h>
 #include <dmabuf/ww-mutex.h>

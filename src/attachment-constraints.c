@@ -16,6 +16,7 @@
 #include "heaps/heaps.h"
 #include "ownership.h"
 #include "shm/parameters.h"
+#include "storage-migrate.h"
 #include "text.h"
 
 bool attachments_needs_nothing(const struct dma_buf_device_parameters *needs)
@@ -131,19 +132,29 @@ static bool asks_for_address(const struct attachments_problem *p)
 	return false;
 }
 
+void attachments_problem_look(struct buffer *b, struct attachments_problem *p)
+{
+	p->heap_count = b->storage.deferred ? storage_list_heaps(b, p->heaps) : 0;
+}
+
 /* Looking for the highest address is left out where nobody asks: it reads a file. */
 void attachments_problem_heap(const struct buffer *b, struct attachments_problem *p)
 {
 	static const struct heap_places here = { .root = "" };
 
-	memset(&p->heap, 0, sizeof(p->heap));
-	p->heap.size = sizeof(p->heap);
-	heap_fill(&p->heap, "memfd", 10, HEAP_PAGE,
-		  asks_for_address(p) ? heap_highest_address(&here) : 0);
-	snprintf(p->heap.where, sizeof(p->heap.where), "the memory that the buffer has");
-	p->heap_list[0] = &p->heap;
+	if (!b->storage.deferred) {
+		memset(&p->heaps[0], 0, sizeof(p->heaps[0]));
+		p->heaps[0].size = sizeof(p->heaps[0]);
+		heap_fill(&p->heaps[0], "memfd", 10, HEAP_PAGE,
+			  asks_for_address(p) ? heap_highest_address(&here) : 0);
+		snprintf(p->heaps[0].where, sizeof(p->heaps[0].where),
+			 "the memory that the buffer has");
+		p->heap_count = 1;
+	}
+	for (unsigned int h = 0; h < p->heap_count; h++)
+		p->heap_list[h] = &p->heaps[h];
 	p->problem.heaps = p->heap_list;
-	p->problem.heap_count = 1;
+	p->problem.heap_count = p->heap_count;
 }
 
 int attachments_fit(struct buffer *b, const struct dma_buf_heap_info *heap)
@@ -327,8 +338,10 @@ static int ask(struct buffer *b, const struct dma_buf_device *dev, enum dma_data
 {
 	struct dma_buf_device_parameters needs;
 	bool nested;
-	int err = attachments_lock(b, &nested);
+	int err;
 
+	attachments_problem_look(b, p);
+	err = attachments_lock(b, &nested);
 	if (err)
 		return err;
 	if (recover && !nested)

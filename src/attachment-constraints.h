@@ -20,8 +20,9 @@ struct attachments_problem {
 	struct dma_buf_attach_participant participants[DMA_BUF_MAX_PARTICIPANTS];
 	const struct dma_buf_device_parameters *parameters[DMA_BUF_MAX_PARTICIPANTS];
 	const char *names[DMA_BUF_MAX_PARTICIPANTS];
-	struct dma_buf_heap_info heap;
-	const struct dma_buf_heap_info *heap_list[1];
+	struct dma_buf_heap_info heaps[DMA_BUF_MAX_HEAPS];
+	const struct dma_buf_heap_info *heap_list[DMA_BUF_MAX_HEAPS];
+	unsigned int heap_count;
 	bool unfit; /* no, by attachments_admit() */
 };
 
@@ -36,7 +37,10 @@ int attachments_problem_add(struct attachments_problem *p, const char *name,
 			    enum dma_data_direction usage,
 			    const struct dma_buf_device_parameters *needs);
 
-/* Ask about the memory that the buffer has. */
+/* Without the list lock: which memory a buffer can have that is not compact. */
+void attachments_problem_look(struct buffer *b, struct attachments_problem *p);
+
+/* Ask about that, or about the memory that the buffer has. */
 void attachments_problem_heap(const struct buffer *b, struct attachments_problem *p);
 
 /*

@@ -21,6 +21,7 @@
 #include "registry.h"
 #include "shm/lock.h"
 #include "shm/parameters.h"
+#include "storage-migrate.h"
 #include "text.h"
 
 int attachment_check(struct dma_buf_attachment *attach)
@@ -213,6 +214,7 @@ static int attach(struct buffer *b, struct attachment *a)
 		if (!question)
 			return dmabuf_fail(ENOMEM, "no memory to look at a buffer's devices");
 		question->unfit = false;
+		attachments_problem_look(b, question);
 	}
 	err = attach_asking(b, a, question);
 	if (question && question->unfit)
@@ -222,6 +224,14 @@ static int attach(struct buffer *b, struct attachment *a)
 }
 
 static void detach(struct buffer *b, struct attachment *a);
+
+/* Storage that is there already, and does not suit, moves now or later; or that is refused. */
+static int question_storage(struct buffer *b, const struct attachment *a)
+{
+	if (!b->storage.deferred || attachments_needs_nothing(&a->needs))
+		return 0;
+	return storage_attached(b, a->base.dev->name);
+}
 
 DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach_for(struct dma_buf *dmabuf,
 							    struct dma_buf_device *dev,
@@ -245,8 +255,15 @@ DMABUF_PUBLIC struct dma_buf_attachment *dma_buf_attach_for(struct dma_buf *dmab
 		return NULL;
 	}
 	err = registry_add_attachment(a);
+	if (!err) {
+		err = question_storage(b, a);
+		if (err)
+			registry_remove_attachment(a);
+	}
 	if (err) {
 		detach(b, a);
+		/* Without it the storage may suit everybody again. */
+		(void)storage_suits(b);
 		errno = -err;
 		return NULL;
 	}

@@ -31,6 +31,8 @@ struct attachment {
 	bool vouched;				/* by the exporter: @needs do not count */
 	pthread_mutex_t map_lock;
 	struct mapping *mappings;	/* guarded by map_lock */
+	uint64_t table_generation;	/* of the storage of base.sgt */
+	_Atomic(uint64_t) suited;	/* latest generation that was found to suit everybody */
 	struct attachment *prev, *next; /* of the buffer's list */
 	struct attachment *self;	/* the key below */
 	UT_hash_handle hh;		/* of all attachments of the process, by address */

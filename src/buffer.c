@@ -12,6 +12,7 @@
 #include "kernel/rendezvous.h"
 #include "process.h"
 #include "registry.h"
+#include "storage-deferred.h"
 
 int buffer_check(const struct dma_buf *dmabuf)
 {
@@ -106,6 +107,8 @@ void buffer_destroy(struct buffer *b)
 		if (b->storage.ops)
 			b->storage.ops->drop(&b->storage);
 		control_unmap(&b->control);
+	} else {
+		storage_forget(&b->storage);
 	}
 	if (b->cookie != process_cookie())
 		free(b->storage.access);

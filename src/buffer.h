@@ -105,9 +105,9 @@ int direction_check(enum dma_data_direction direction);
 
 /*
  * What dma_buf_get_split() does, for a descriptor that nobody else has: @fd is taken over, also on
- * failure. @shown is its number in words about it.
+ * failure. @shown is its number in words about it. @home: -1 or a socket to its home, the caller's.
  */
-struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd);
+struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd, int home);
 
 /*
  * The description whose lock says that this process's devices may be at work in the buffer: whoever

@@ -12,6 +12,8 @@
 #include "error.h"
 #include "export.h"
 #include "ownership.h"
+#include "storage-deferred.h"
+#include "storage-pin.h"
 
 #define MANY_MAX 1024
 
@@ -115,12 +117,26 @@ static int begin(struct buffer *b, const struct bracket *r)
 	int err = b->storage.ops->keep(&b->storage);
 
 	if (!err)
-		err = storage_begin(&b->storage, r->direction);
+		err = storage_cpu_begin(&b->storage, r->direction);
 	if (err)
 		return err;
 	err = begin_known(b, r);
 	if (err)
-		(void)storage_end(&b->storage, r->direction);
+		(void)storage_cpu_end(&b->storage, r->direction);
+	return err;
+}
+
+static int begin_bracket(struct buffer *b, const struct bracket *r)
+{
+	int err = bracket_open(b, r);
+
+	if (err)
+		return err;
+	err = begin(b, r);
+	if (err) {
+		bracket_close(b, r);
+		ownership_count_writer(b, r->direction, -1);
+	}
 	return err;
 }
 
@@ -137,13 +153,12 @@ DMABUF_PUBLIC int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, size_t start,
 		return dmabuf_fail(EACCES, "CPU write access to a read-only share");
 	err = control_intact(&b->control);
 	if (!err)
-		err = bracket_open(b, &r);
+		err = storage_begin(b, STORAGE_WAIT);
 	if (err)
 		return err;
-	err = begin(b, &r);
+	err = begin_bracket(b, &r);
 	if (err) {
-		bracket_close(b, &r);
-		ownership_count_writer(b, direction, -1);
+		storage_end(b);
 		return err;
 	}
 	atomic_store_explicit(&b->accessed, true, memory_order_release);
@@ -168,7 +183,8 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	ownership_count_writer(b, direction, -1);
 	if (b->base.ops->end_cpu_access)
 		op_err = b->base.ops->end_cpu_access(dmabuf, start, len, direction);
-	storage_err = storage_end(&b->storage, direction);
+	storage_err = storage_cpu_end(&b->storage, direction);
+	storage_end(b);
 	if (!err)
 		err = op_err;
 	return err ? err : storage_err;
@@ -285,9 +301,14 @@ DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 {
 	struct buffer *b = to_buffer(dmabuf);
 	void *vaddr;
+	int err = buffer_check(dmabuf);
 
-	if (buffer_check(dmabuf) < 0)
+	if (!err)
+		err = storage_begin(b, STORAGE_WAIT);
+	if (err) {
+		errno = -err;
 		return NULL;
+	}
 	pthread_mutex_lock(&b->access_lock);
 	if (!b->vmap_count)
 		b->vmapped = vmap(b);
@@ -295,6 +316,9 @@ DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 		b->vmap_count++;
 	vaddr = b->vmapped;
 	pthread_mutex_unlock(&b->access_lock);
+	err = errno;
+	storage_end(b);
+	errno = err;
 	return vaddr;
 }
 
@@ -320,7 +344,9 @@ DMABUF_PUBLIC void dma_buf_vunmap(struct dma_buf *dmabuf, void *vaddr)
 DMABUF_PUBLIC void *dma_buf_mmap(struct dma_buf *dmabuf, size_t offset, size_t length, int prot)
 {
 	struct buffer *b = to_buffer(dmabuf);
+	void *vaddr;
 	size_t room;
+	int err;
 
 	if (buffer_check(dmabuf) < 0)
 		return NULL;
@@ -333,13 +359,27 @@ DMABUF_PUBLIC void *dma_buf_mmap(struct dma_buf *dmabuf, size_t offset, size_t l
 				       offset, length, dmabuf->size);
 	if ((prot & PROT_WRITE) && b->storage.read_only)
 		return dmabuf_fail_ptr(EACCES, "writable mmap of a read-only buffer");
+	err = storage_begin(b, STORAGE_WAIT);
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
 	if (dmabuf->ops->mmap)
-		return dmabuf->ops->mmap(dmabuf, offset, length, prot);
-	return b->storage.ops->map(&b->storage, offset, length, prot);
+		vaddr = dmabuf->ops->mmap(dmabuf, offset, length, prot);
+	else
+		vaddr = b->storage.ops->map(&b->storage, offset, length, prot);
+	err = errno;
+	storage_end(b);
+	errno = err;
+	return vaddr;
 }
 
 DMABUF_PUBLIC int dma_buf_munmap(void *vaddr, size_t length)
 {
+	int own = vaddr && length ? storage_unmap_own(vaddr, length) : 0;
+
+	if (own)
+		return own < 0 ? own : 0;
 	if (!vaddr || !length || munmap(vaddr, length) < 0)
 		return dmabuf_fail(EINVAL, "munmap of %zu bytes at %p, which is no mapping", length,
 				   vaddr);

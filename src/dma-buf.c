@@ -25,10 +25,16 @@
 #include "process.h"
 #include "reaper.h"
 #include "registry.h"
+#include "storage-deferred.h"
+#include "storage-pin.h"
 #include "text.h"
 
 #define MEMFD_PREFIX "dmabuf:"
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+#define STORAGE_KNOWN (DMA_BUF_STORAGE_DEFERRED | DMA_BUF_STORAGE_FIXED)
+/* What the first version had. */
+#define EXPORT_INFO_LEAST offsetof(struct dma_buf_export_info, storage)
 
 static int info_check(const struct dma_buf_export_info *info)
 {
@@ -51,6 +57,13 @@ static int info_check(const struct dma_buf_export_info *info)
 			"export info: flags 0x%x; O_RDWR or O_RDONLY, and O_CLOEXEC, are "
 			"known",
 			(unsigned int)info->flags);
+	if ((info->storage & ~STORAGE_KNOWN) || info->storage == DMA_BUF_STORAGE_FIXED)
+		return dmabuf_fail(EINVAL,
+				   "export info: storage 0x%x; DMA_BUF_STORAGE_DEFERRED, and with "
+				   "it DMA_BUF_STORAGE_FIXED, are known",
+				   info->storage);
+	if (info->storage && mode != O_RDWR)
+		return dmabuf_fail(EINVAL, "export info: a deferred buffer's flags must be O_RDWR");
 	return info->exp_name ? text_check(info->exp_name, DMA_BUF_NAME_LEN, false, "exporter name")
 			      : 0;
 }
@@ -92,11 +105,39 @@ static int open_client(struct buffer *b)
 	return b->client.fd < 0 ? b->client.fd : 0;
 }
 
-/* Everything of an own export that can fail; buffer_destroy() undoes any part of it. */
-static int export_memory(struct buffer *b, const char *name, size_t size, bool read_only)
+/* What the control block has to say of storage outside of the buffer's memfd. */
+static int create_split(struct buffer *b, const struct dma_buf_export_info *info,
+			struct control_facts *facts)
 {
-	struct control_facts facts = { .size = size };
-	size_t length = control_size() + (read_only ? 0 : page_round_up(size));
+	int err;
+
+	facts->flags = SHM_SPLIT;
+	if (info->storage) {
+		facts->flags |= SHM_DEFERRED;
+		if (info->storage & DMA_BUF_STORAGE_FIXED)
+			facts->flags |= SHM_FIXED;
+		err = storage_create_deferred(b, info->size, facts->flags & SHM_FIXED);
+		if (err)
+			return err;
+		memcpy(facts->home_name, b->storage.deferred->address.name,
+		       sizeof(facts->home_name));
+		memcpy(facts->home_secret, b->storage.deferred->address.secret,
+		       sizeof(facts->home_secret));
+		return 0;
+	}
+	err = storage_create_read_only(&b->storage, info->size);
+	facts->flags |= SHM_READ_ONLY;
+	facts->payload_dev = b->storage.device;
+	facts->payload_ino = b->storage.inode;
+	return err;
+}
+
+/* Everything of an own export that can fail; buffer_destroy() undoes any part of it. */
+static int export_memory(struct buffer *b, const char *name, const struct dma_buf_export_info *info)
+{
+	bool split = info->storage || (info->flags & O_ACCMODE) == O_RDONLY;
+	struct control_facts facts = { .size = info->size };
+	size_t length = control_size() + (split ? 0 : page_round_up(info->size));
 	int err;
 
 	registry_lock();
@@ -111,17 +152,12 @@ static int export_memory(struct buffer *b, const char *name, size_t size, bool r
 		err = client_publish(b->fd);
 	if (!err)
 		err = control_map(&b->control, b->client.fd, length, true, true);
-	if (!err && read_only)
-		err = storage_create_read_only(&b->storage, size);
+	if (!err && split)
+		err = create_split(b, info, &facts);
 	if (err)
 		return err;
-	if (read_only) {
-		facts.flags = SHM_SPLIT | SHM_READ_ONLY;
-		facts.payload_dev = b->storage.device;
-		facts.payload_ino = b->storage.inode;
-	} else {
-		storage_compact(&b->storage, b->fd, &b->control, size);
-	}
+	if (!split)
+		storage_compact(&b->storage, b->fd, &b->control, info->size);
 	if (b->own_tables)
 		facts.flags |= SHM_OWN_TABLES;
 	err = client_join(&b->client, &b->control);
@@ -146,7 +182,6 @@ static struct buffer *export_failed(struct buffer *b, int err)
 
 static struct buffer *export_buffer(const struct dma_buf_export_info *info, const char *name)
 {
-	bool read_only = (info->flags & O_ACCMODE) == O_RDONLY;
 	struct buffer *b = buffer_new();
 	int err;
 
@@ -155,13 +190,13 @@ static struct buffer *export_buffer(const struct dma_buf_export_info *info, cons
 	text_copy(b->exp_name, sizeof(b->exp_name),
 		  info->exp_name ? info->exp_name : program_invocation_short_name);
 	b->own_tables = info->ops->own_tables;
-	err = export_memory(b, name ? name : b->exp_name, info->size, read_only);
+	b->base.size = info->size;
+	err = export_memory(b, name ? name : b->exp_name, info);
 	if (err)
 		return export_failed(b, err);
 	if (name)
 		control_set_name(&b->control, name);
 	b->exporter = true;
-	b->base.size = info->size;
 	b->base.ops = info->ops;
 	b->base.priv = info->priv;
 	if (info->resv)
@@ -179,7 +214,7 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_export(const struct dma_buf_export_info *i
 	struct dma_buf_export_info known;
 	struct buffer *b;
 
-	if (options_take(&known, sizeof(known), info, sizeof(known), "export info") < 0)
+	if (options_take(&known, sizeof(known), info, EXPORT_INFO_LEAST, "export info") < 0)
 		return NULL;
 	if (info_check(&known) < 0)
 		return NULL;
@@ -232,6 +267,21 @@ DMABUF_PUBLIC int dma_buf_fd(struct dma_buf *dmabuf, int flags)
 	return duplicate(to_buffer(dmabuf)->fd, flags);
 }
 
+/* Where it is now, and stays. */
+static int storage_hand_out(struct buffer *b, int flags)
+{
+	int fd = storage_begin(b, STORAGE_WAIT);
+
+	if (fd)
+		return fd;
+	fd = duplicate(b->storage.fd, flags);
+	/* Nobody moves it before the end of this access, nor, having seen this, after. */
+	if (fd >= 0)
+		atomic_fetch_or(&shared_storage(b)->out, SHM_STORAGE_RAW);
+	storage_end(b);
+	return fd;
+}
+
 DMABUF_PUBLIC int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 {
 	struct buffer *b = to_buffer(dmabuf);
@@ -240,6 +290,8 @@ DMABUF_PUBLIC int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags)
 	if (err)
 		return err;
 	atomic_store(&b->escaped, true);
+	if (b->storage.deferred)
+		return storage_hand_out(b, flags);
 	return duplicate(b->storage.own_fd ? b->storage.fd : b->fd, flags);
 }
 
@@ -286,7 +338,8 @@ static struct buffer *find_again(const struct buffer_key *key, int *fd)
 	return b;
 }
 
-static int adopt_storage(struct buffer *b, const struct control_facts *facts, int payload_fd)
+static int adopt_storage(struct buffer *b, const struct control_facts *facts, int payload_fd,
+			 int home)
 {
 	if (!(facts->flags & SHM_KERNEL) && payload_fd >= 0 && kernel_is_dmabuf(payload_fd))
 		return dmabuf_fail(
@@ -298,6 +351,8 @@ static int adopt_storage(struct buffer *b, const struct control_facts *facts, in
 		storage_compact(&b->storage, b->fd, &b->control, facts->size);
 		return 0;
 	}
+	if (facts->flags & SHM_DEFERRED)
+		return storage_adopt_deferred(b, facts, payload_fd, home);
 	if (!(facts->flags & (SHM_READ_ONLY | SHM_KERNEL)))
 		return dmabuf_fail(EOPNOTSUPP, "this kind of split buffer is not known here");
 	if (payload_fd < 0)
@@ -311,7 +366,7 @@ static int adopt_storage(struct buffer *b, const struct control_facts *facts, in
 }
 
 /* Join as a new holder. b->fd is set; buffer_destroy() undoes any part. */
-static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
+static int adopt(struct buffer *b, const struct stat *st, int payload_fd, int home)
 {
 	struct control_facts facts;
 	size_t file_size = (size_t)st->st_size;
@@ -323,14 +378,15 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd)
 	if (!err)
 		err = control_read(&b->control, file_size, &facts);
 	if (!err)
-		err = adopt_storage(b, &facts, payload_fd);
+		b->base.size = facts.size;
+	if (!err)
+		err = adopt_storage(b, &facts, payload_fd, home);
 	if (!err)
 		err = client_publish(b->fd);
 	if (!err)
 		err = client_join(&b->client, &b->control);
 	if (err)
 		return err;
-	b->base.size = facts.size;
 	b->base.flags = (facts.flags & SHM_READ_ONLY) ? O_RDONLY : O_RDWR;
 	b->own_tables = facts.flags & SHM_OWN_TABLES;
 	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
@@ -376,7 +432,7 @@ static struct dma_buf *get_failed(struct buffer *b, int err)
 	return NULL;
 }
 
-struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd)
+struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd, int home)
 {
 	struct buffer *b, *known;
 	struct stat st;
@@ -414,7 +470,7 @@ struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd)
 		dma_buf_put(&known->base);
 		return get_failed(b, err);
 	}
-	err = adopt(b, &st, payload_fd);
+	err = adopt(b, &st, payload_fd, home);
 	if (err)
 		return get_failed(b, err);
 	known = publish_handle(b);
@@ -430,7 +486,7 @@ DMABUF_PUBLIC struct dma_buf *dma_buf_get_split(int fd, int payload_fd)
 		return dmabuf_fail_ptr(EBADF, "descriptor %d is not open", fd);
 	if (own < 0)
 		return dmabuf_fail_ptr(errno, "no descriptor to be had: %s", strerror(errno));
-	return buffer_get_owned(own, fd, payload_fd);
+	return buffer_get_owned(own, fd, payload_fd, -1);
 }
 
 DMABUF_PUBLIC struct dma_buf *dma_buf_get(int fd)

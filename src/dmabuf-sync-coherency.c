@@ -11,6 +11,7 @@
 #include "dmabuf-sync.h"
 #include "kernel/hold.h"
 #include "ownership.h"
+#include "storage-pin.h"
 
 static bool writes(const struct sync_member *m)
 {
@@ -35,13 +36,13 @@ static int cpu_begin(struct sync_member *m)
 static int cpu_begin_itself(struct sync_member *m)
 {
 	struct storage *s = &m->hold.buffer->storage;
-	int err = storage_begin(s, as_cpu(m));
+	int err = storage_cpu_begin(s, as_cpu(m));
 
 	if (err)
 		return err;
 	err = cpu_begin(m);
 	if (err)
-		(void)storage_end(s, as_cpu(m));
+		(void)storage_cpu_end(s, as_cpu(m));
 	return err;
 }
 
@@ -62,12 +63,17 @@ int sync_coherency_begin(struct sync_member *m)
 {
 	int err;
 
+	err = storage_begin(m->hold.buffer, STORAGE_LOCKED);
+	if (err)
+		return err;
 	/* Somebody died with the buffer in hand: what is known of that now need not be guessed. */
 	if (m->hold.told)
 		ownership_recover(m->hold.buffer);
 	err = m->type & DMA_BUF_ACCESS_DMA ? device_begin(m) : cpu_begin_itself(m);
 	m->begun = !err;
-	if (!err)
+	if (err)
+		storage_end(m->hold.buffer);
+	else
 		kernel_hold_begin(m);
 	return err;
 }
@@ -80,7 +86,7 @@ static int cpu_end(struct sync_member *m)
 static int cpu_end_itself(struct sync_member *m)
 {
 	int err = cpu_end(m);
-	int err_storage = m->begun ? storage_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
+	int err_storage = m->begun ? storage_cpu_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
 
 	return err ? err : err_storage;
 }
@@ -100,6 +106,8 @@ int sync_coherency_end(struct sync_member *m)
 {
 	int err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end_itself(m);
 
+	if (m->begun)
+		storage_end(m->hold.buffer);
 	m->begun = false;
 	/* What was written is there for whom the kernel lets in now. */
 	kernel_hold_end(m);

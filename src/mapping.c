@@ -13,13 +13,32 @@
 #include "device.h"
 #include "error.h"
 #include "export.h"
+#include "futex.h"
 #include "map-check.h"
 #include "ownership.h"
+#include "storage-deferred.h"
+#include "storage-migrate.h"
+#include "storage-pin.h"
 #include "text.h"
 
 static bool kept_fits(const struct dma_buf_attachment *attach, enum dma_data_direction direction)
 {
 	return attach->dir == direction || attach->dir == DMA_BIDIRECTIONAL;
+}
+
+/*
+ * With map_lock held, and storage that stays as it is: a table of what the buffer had before is
+ * dropped. Nobody has it mapped, that would have kept the storage in place.
+ */
+static void drop_outdated(struct attachment *a)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+
+	if (!b->storage.deferred || !a->base.sgt || a->mappings ||
+	    a->table_generation == b->storage.deferred->generation)
+		return;
+	b->base.ops->unmap_dma_buf(&a->base, a->base.sgt, a->base.dir);
+	a->base.sgt = NULL;
 }
 
 /* @told: whoever failed left words. Sets errno. */
@@ -39,6 +58,7 @@ static struct dma_buf_sg_table *obtain(struct attachment *a, enum dma_data_direc
 	unsigned long failures = dmabuf_failures();
 	struct dma_buf_sg_table *table;
 
+	drop_outdated(a);
 	*kept = a->base.sgt != NULL;
 	if (*kept) {
 		if (kept_fits(&a->base, direction))
@@ -90,6 +110,8 @@ static void record(struct attachment *a, struct mapping *m, bool kept)
 	if (b->base.ops->cache_sgt_mapping && !kept) {
 		a->base.sgt = m->table;
 		a->base.dir = m->direction;
+		if (b->storage.deferred)
+			a->table_generation = b->storage.deferred->generation;
 	}
 	atomic_fetch_add(&attachment_entry(a)->mapped, 1);
 	atomic_store(&attachment_entry(a)->direction, m->direction);
@@ -131,21 +153,81 @@ static struct dma_buf_sg_table *map_locked(struct attachment *a, enum dma_data_d
 	return m->table;
 }
 
+/* Does the storage, which stays as it is meanwhile, suit all devices? 1, 0, -errno. */
+static int suits(struct attachment *a)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+	uint64_t generation;
+	int ret;
+
+	if (!b->storage.deferred)
+		return 1;
+	generation = b->storage.deferred->generation;
+	if (atomic_load_explicit(&a->suited, memory_order_relaxed) == generation)
+		return 1;
+	ret = storage_suits(b);
+	if (ret > 0)
+		atomic_store_explicit(&a->suited, generation, memory_order_relaxed);
+	return ret;
+}
+
+/* An access begins that storage must suit; else it moves first. 0 or -errno with words. */
+static int begin_access(struct attachment *a, bool try_only)
+{
+	struct buffer *b = to_buffer(a->base.dmabuf);
+	bool moved = false;
+	int err;
+
+	for (;;) {
+		err = storage_begin(b, try_only ? STORAGE_TRY : STORAGE_WAIT);
+		if (err)
+			return err;
+		err = suits(a);
+		if (err > 0)
+			return 0;
+		storage_end(b);
+		if (err < 0)
+			return err;
+		if (try_only || moved)
+			return dmabuf_fail(EBUSY,
+					   "the buffer's storage does not suit device %s, and has "
+					   "not migrated yet",
+					   a->base.dev->name);
+		err = storage_migrate(b, NULL, futex_deadline(STORAGE_PATIENCE_MS));
+		if (err)
+			return err == -EAGAIN ? -EBUSY : err;
+		moved = true;
+	}
+}
+
 static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
 				    enum dma_data_direction direction, unsigned int attrs,
 				    bool try_only)
 {
 	struct attachment *a = (struct attachment *)attach;
 	struct dma_buf_sg_table *table;
+	int err;
 
 	if (map_check(attach, direction, attrs) < 0)
 		return NULL;
-	if (!try_only)
+	err = begin_access(a, try_only);
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	if (!try_only) {
 		pthread_mutex_lock(&a->map_lock);
-	else if (pthread_mutex_trylock(&a->map_lock))
+	} else if (pthread_mutex_trylock(&a->map_lock)) {
+		storage_end(to_buffer(attach->dmabuf));
 		return dmabuf_fail_ptr(EBUSY, "another thread is mapping this attachment");
+	}
 	table = map_locked(a, direction, attrs, try_only);
 	pthread_mutex_unlock(&a->map_lock);
+	if (!table) {
+		err = errno;
+		storage_end(to_buffer(attach->dmabuf));
+		errno = err;
+	}
 	return table;
 }
 
@@ -199,6 +281,8 @@ DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
 
 	if (!err && info && info->size != sizeof(*info))
 		err = dmabuf_fail(EINVAL, "test mapping: size must be %zu", sizeof(*info));
+	if (!err)
+		err = begin_access(a, false);
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
@@ -211,6 +295,7 @@ DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
 	if (table)
 		give_back(a, table, direction, kept);
 	pthread_mutex_unlock(&a->map_lock);
+	storage_end(to_buffer(attach->dmabuf));
 	return err;
 }
 
@@ -273,6 +358,7 @@ static int unmap_locked(struct attachment *a, struct mapping **at)
 	give_back(a, m->table, m->direction, m->table == a->base.sgt);
 	atomic_fetch_sub(&attachment_entry(a)->mapped, 1);
 	free(m);
+	storage_end(to_buffer(a->base.dmabuf));
 	return err;
 }
 

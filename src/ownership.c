@@ -98,7 +98,10 @@ static int run_op(struct buffer *b, enum coherency_op op, const struct coherency
 			len = b->base.size - start;
 		err = len ? b->base.ops->cache_sync(&b->base, cache_op, start, len) : 0;
 	} else {
-		err = cache_sync(cache_op, (char *)b->storage.kept + start, len);
+		/* Storage that can move may have done so since this process last looked. */
+		err = b->storage.deferred ? b->storage.ops->keep(&b->storage) : 0;
+		if (!err && b->storage.kept)
+			err = cache_sync(cache_op, (char *)b->storage.kept + start, len);
 	}
 	if (err)
 		return dmabuf_fail(-err, "cache operation %d on [%zu, +%zu) failed: %s", (int)op,
@@ -200,12 +203,19 @@ int ownership_track(struct buffer *b)
 	if (!tracked(b)) {
 		coherency_assume_dirty(&t.state, t.size);
 		/* First this, then the look: whoever writes and did not see it is seen. */
-		atomic_store(&resv_state_line(&b->control, 0)->coherency, 1);
+		atomic_fetch_or(&resv_state_line(&b->control, 0)->coherency, SHM_LOCK_COHERENCY);
 		atomic_store(&b->control.header->tracked,
 			     resv_writers(&b->control) ? SHM_TRACKED_DOUBT : SHM_TRACKED);
 	}
 	transition_end(&t);
 	return 0;
+}
+
+/* What was written counts as dirty wherever it is, if the old memory stays in the end, too. */
+void ownership_replaced(struct buffer *b)
+{
+	if (tracked(b))
+		atomic_store(&b->control.header->tracked, SHM_TRACKED_DOUBT);
 }
 
 void ownership_recover(struct buffer *b)

@@ -12,6 +12,12 @@
 /* A non-coherent device comes: keep track from now on. 0 or -errno with words. */
 int ownership_track(struct buffer *b);
 
+/*
+ * All bytes were copied by the CPU to other memory, which takes the place of what the buffer had:
+ * before it does. Nobody has an access meanwhile.
+ */
+void ownership_replaced(struct buffer *b);
+
 /* Clean up after dead clients, and do to the caches what they left to be done. */
 void ownership_recover(struct buffer *b);
 

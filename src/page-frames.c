@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "storage-deferred.h"
 
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_PFN ((1ull << 55) - 1)
@@ -103,7 +104,8 @@ int pages_lock(struct buffer *b)
 {
 	size_t length = page_round_up(b->base.size);
 
-	if (b->pfn_users++)
+	/* Storage that moved since is not locked yet. */
+	if (b->pfn_users++ && !b->storage.deferred)
 		return 0;
 	if (mlock(b->storage.kept, length) == 0)
 		return 0;
@@ -115,7 +117,9 @@ int pages_lock(struct buffer *b)
 
 void pages_unlock(struct buffer *b)
 {
-	if (b->pfn_users && --b->pfn_users == 0)
+	bool stays = b->storage.deferred && b->storage.deferred->view.locked;
+
+	if (b->pfn_users && --b->pfn_users == 0 && !stays)
 		munlock(b->storage.kept, page_round_up(b->base.size));
 }
 

@@ -11,14 +11,15 @@
 #include "export.h"
 #include "page-frames.h"
 #include "sg-table.h"
+#include "storage-pin.h"
 
-DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_get_scatterlist(struct dma_buf *dmabuf)
+static struct dma_buf_sg_table *get_scatterlist(struct dma_buf *dmabuf)
 {
 	static const struct dma_buf_device_parameters no_limits;
 	struct buffer *b = to_buffer(dmabuf);
 	struct dma_buf_sg_table *table;
 
-	if (buffer_check(dmabuf) < 0 || b->storage.ops->keep(&b->storage) < 0)
+	if (b->storage.ops->keep(&b->storage) < 0)
 		return NULL;
 	table = calloc(1, sizeof(*table));
 	if (!table)
@@ -33,12 +34,46 @@ DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_get_scatterlist(struct dma_buf *d
 	return table;
 }
 
+/* What was got is an access until it is put. False with errno and words. */
+static bool begin(struct dma_buf *dmabuf)
+{
+	int err = buffer_check(dmabuf);
+
+	if (!err)
+		err = storage_begin(to_buffer(dmabuf), STORAGE_WAIT);
+	if (err)
+		errno = -err;
+	return !err;
+}
+
+static void end_failed(struct dma_buf *dmabuf)
+{
+	int err = errno;
+
+	storage_end(to_buffer(dmabuf));
+	errno = err;
+}
+
+DMABUF_PUBLIC struct dma_buf_sg_table *dma_buf_get_scatterlist(struct dma_buf *dmabuf)
+{
+	struct dma_buf_sg_table *table;
+
+	if (!begin(dmabuf))
+		return NULL;
+	table = get_scatterlist(dmabuf);
+	if (!table)
+		end_failed(dmabuf);
+	return table;
+}
+
 DMABUF_PUBLIC void dma_buf_put_scatterlist(struct dma_buf *dmabuf, struct dma_buf_sg_table *table)
 {
 	if (!table)
 		return;
 	dma_buf_sg_free_table(table);
 	free(table);
+	if (buffer_check(dmabuf) == 0)
+		storage_end(to_buffer(dmabuf));
 }
 
 /* Lock before asking: a page that is not there yet has no frame. */
@@ -58,14 +93,14 @@ static int find_pfns(struct buffer *b, struct dma_buf_pfns *pfns)
 	return err;
 }
 
-DMABUF_PUBLIC struct dma_buf_pfns *dma_buf_get_pfns(struct dma_buf *dmabuf)
+static struct dma_buf_pfns *get_pfns(struct dma_buf *dmabuf)
 {
 	struct buffer *b = to_buffer(dmabuf);
 	struct dma_buf_pfns *pfns;
 	size_t count;
 	int err;
 
-	if (buffer_check(dmabuf) < 0 || b->storage.ops->keep(&b->storage) < 0)
+	if (b->storage.ops->keep(&b->storage) < 0)
 		return NULL;
 	count = page_round_up(dmabuf->size) / page_size();
 	pfns = calloc(1, sizeof(*pfns) + count * sizeof(pfns->pfns[0]));
@@ -84,6 +119,18 @@ DMABUF_PUBLIC struct dma_buf_pfns *dma_buf_get_pfns(struct dma_buf *dmabuf)
 	return pfns;
 }
 
+DMABUF_PUBLIC struct dma_buf_pfns *dma_buf_get_pfns(struct dma_buf *dmabuf)
+{
+	struct dma_buf_pfns *pfns;
+
+	if (!begin(dmabuf))
+		return NULL;
+	pfns = get_pfns(dmabuf);
+	if (!pfns)
+		end_failed(dmabuf);
+	return pfns;
+}
+
 DMABUF_PUBLIC void dma_buf_put_pfns(struct dma_buf *dmabuf, struct dma_buf_pfns *pfns)
 {
 	struct buffer *b = to_buffer(dmabuf);
@@ -94,6 +141,7 @@ DMABUF_PUBLIC void dma_buf_put_pfns(struct dma_buf *dmabuf, struct dma_buf_pfns 
 		pthread_mutex_lock(&b->access_lock);
 		pages_unlock(b);
 		pthread_mutex_unlock(&b->access_lock);
+		storage_end(b);
 	}
 	free(pfns);
 }

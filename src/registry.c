@@ -9,6 +9,7 @@
 #include "exporter.h"
 #include "heaps/heaps.h"
 #include "process.h"
+#include "storage-deferred.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -40,6 +41,8 @@ static void forget_parent(void)
 		close_copy(&b->fd);
 		if (b->storage.own_fd)
 			close_copy(&b->storage.fd);
+		if (b->storage.deferred)
+			close_copy(&b->storage.deferred->socket);
 	}
 	while (!list_empty(&fds)) {
 		close_copy(&container_of(fds.next, struct registry_fd, link)->fd);

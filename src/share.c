@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A buffer in one message over a Unix socket: its descriptor and, in the split layout, the
- * payload's.
+ * payload's, or a socket to its home.
  */
 #include <dmabuf/share.h>
 
@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "error.h"
 #include "export.h"
 #include "share.h"
+#include "storage-deferred.h"
 
 #define SHARE_MAGIC 0x66626d64u /* "dmbf" */
 /* Room for more than we take, so that a sender's surplus is received and closed, not lost track of.
@@ -118,20 +120,35 @@ static int send_all(int socket, const struct share_message *m, const int *fds, u
 int share_fds(struct dma_buf *dmabuf, int fds[SHARE_MAX_FDS])
 {
 	struct buffer *b = to_buffer(dmabuf);
-	int count = 0;
+	int count = 0, home;
 
 	atomic_store(&b->escaped, true);
 	fds[count++] = b->fd;
 	if (b->storage.own_fd)
 		fds[count++] = b->storage.fd;
+	home = storage_home_socket(b);
+	if (home >= 0)
+		fds[count++] = home;
 	return count;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
 struct dma_buf *share_adopt(const int *fds, unsigned int count)
 {
+	struct dma_buf *dmabuf;
+	int payload = -1, home = -1, err;
+
+	for (unsigned int i = 1; i < count; i++)
+		*(is_socket(fds[i]) ? &home : &payload) = fds[i];
 	/* Nobody else knows the first number yet, so that no copy is needed. */
-	struct dma_buf *dmabuf = buffer_get_owned(fds[0], fds[0], count > 1 ? fds[1] : -1);
-	int err = errno;
+	dmabuf = buffer_get_owned(fds[0], fds[0], payload, home);
+	err = errno;
 
 	for (unsigned int i = 1; i < count; i++)
 		close(fds[i]);

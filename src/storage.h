@@ -3,8 +3,8 @@
  * DOC: storage
  *
  * Where a buffer's bytes are, behind one interface. The compact layout keeps them in the buffer's
- * own memfd; the split layout in a descriptor of their own, which is how read-only shares work and
- * how heaps and kernel dma-bufs will.
+ * own memfd; the split layout in a descriptor of their own: of a read-only share, or of storage
+ * that is chosen at the first access and may be replaced later (storage-deferred.h).
  *
  * The kept mapping is made once and stays until the handle goes (mission row B4).
  */
@@ -17,13 +17,18 @@
 
 #include "shm/control.h"
 
+struct buffer;
+struct deferred;
 struct storage;
 
 struct storage_ops {
 	const char *name;
 	/* A new mapping of page-aligned [offset, offset + length). NULL with errno and words. */
 	void *(*map)(struct storage *s, size_t offset, size_t length, int prot);
-	/* Make the kept mapping, if there is none yet. 0 or -errno with words. */
+	/*
+	 * Make the kept mapping, if there is none yet, and bring it up to date. Storage that is not
+	 * chosen yet has none. 0 or -errno with words.
+	 */
 	int (*keep)(struct storage *s);
 	/* Undo keep() and close what belongs to the storage. */
 	void (*drop)(struct storage *s);
@@ -41,12 +46,13 @@ struct storage {
 	int fd;		 /* the payload's descriptor; compact: borrowed from the handle */
 	size_t size;	 /* payload bytes */
 	void *kept;	 /* the kept mapping, NULL before keep() */
-	bool own_fd;	 /* fd is the storage's own, and goes with the buffer's in messages */
+	bool own_fd;	 /* @fd is not the handle's, and -1 if there is none (yet) */
 	bool read_only;	 /* the share is read-only */
 	bool may_write;	 /* this process may write through the kept mapping */
 	uint64_t device; /* what fstat says of fd */
 	uint64_t inode;
-	struct kernel_access *access; /* storage-kernel.c: who is at it */
+	struct kernel_access *access; /* storage-kernel.c: who is at it; else NULL */
+	struct deferred *deferred;    /* storage-deferred.c; else NULL */
 };
 
 /* Payload and control block are one mapping already. */
@@ -68,12 +74,12 @@ int storage_adopt_read_only(struct storage *s, int fd, const struct control_fact
 int storage_adopt_kernel(struct storage *s, int fd, const struct control_facts *facts,
 			 struct control *c);
 
-static inline int storage_begin(struct storage *s, enum dma_data_direction direction)
+static inline int storage_cpu_begin(struct storage *s, enum dma_data_direction direction)
 {
 	return s->ops->begin ? s->ops->begin(s, direction) : 0;
 }
 
-static inline int storage_end(struct storage *s, enum dma_data_direction direction)
+static inline int storage_cpu_end(struct storage *s, enum dma_data_direction direction)
 {
 	return s->ops->end ? s->ops->end(s, direction) : 0;
 }

@@ -24,7 +24,7 @@ static HOSTILE_UNUSED void forged_map(struct forged *f)
 	end = f->base + f->size;
 	f->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
 	f->attachments = (struct shm_attachment *)(end - SHM_HEADER_SIZE - SHM_LIST_SIZE);
-	f->resv = (struct shm_resv *)(end - SHM_CONTROL_SIZE);
+	f->resv = (struct shm_resv *)(end - SHM_RESV_OFFSET);
 }
 
 static HOSTILE_UNUSED void forged_new(struct forged *f, const char *bytes, size_t size)

@@ -31,6 +31,7 @@ TEST(A7_buffers_are_stubs)
 	SILENT(get_dma_buf(&buffer));
 	SILENT(dma_buf_put(&buffer));
 	REFUSED(dma_buf_set_name(&buffer, "frame"));
+	REFUSED(dma_buf_migrate(&buffer, NULL, 0));
 	REFUSED(dma_buf_register_exporter(NULL));
 	REFUSED(dma_buf_unregister_exporter("camera"));
 }

@@ -74,6 +74,9 @@ enum dma_buf_cache_op {
  *	it the buffer's own memory is mapped
  * @vmap: [optional] the whole buffer's address, NULL with errno; without it as @mmap
  * @vunmap: [optional]
+ * @migrate: [optional] asked before the storage of a deferred buffer migrates, in the process that
+ *	does it, with no access under way; a negative errno forbids it (mission row F6). No calls
+ *	back that access this buffer.
  * @cache_sync: [optional] executes one cache operation on [start, start + len), which is not
  *	aligned to cache lines; 0 or a negative errno. Without it the CPU's instructions are used.
  *	Only called where a non-coherent device takes part; what is needed when is the library's
@@ -114,6 +117,7 @@ struct dma_buf_ops {
 			  size_t len);
 	bool own_tables;
 	int (*override_constraints)(struct dma_buf *dmabuf, struct dma_buf_attachment *attach);
+	int (*migrate)(struct dma_buf *dmabuf);
 };
 
 /**
@@ -157,6 +161,13 @@ struct dma_buf_attachment {
 };
 
 /**
+ * DMA_BUF_STORAGE_DEFERRED, DMA_BUF_STORAGE_FIXED - when storage is chosen, and that it stays then;
+ * see <dmabuf/storage.h>. The second only together with the first.
+ */
+#define DMA_BUF_STORAGE_DEFERRED 1u
+#define DMA_BUF_STORAGE_FIXED 2u
+
+/**
  * struct dma_buf_export_info - what dma_buf_export() needs to know (kernel: the same name)
  * @struct_size: sizeof(struct dma_buf_export_info); lets the struct grow
  * @exp_name: 1 to 31 bytes, the exporter's name; NULL: the program's name
@@ -168,6 +179,7 @@ struct dma_buf_attachment {
  * @resv: [optional] the caller's own reservation object, which other processes do not see; NULL:
  *	the buffer's
  * @priv: mandatory, the exporter's own
+ * @storage: 0: ordinary memory, from the beginning; or DMA_BUF_STORAGE_*, with @flags O_RDWR
  */
 struct dma_buf_export_info {
 	size_t struct_size;
@@ -177,13 +189,14 @@ struct dma_buf_export_info {
 	int flags;
 	struct dma_resv *resv;
 	void *priv;
+	unsigned int storage;
 };
 
 /** DEFINE_DMA_BUF_EXPORT_INFO - declare a struct dma_buf_export_info, as the kernel's macro */
 #ifdef __cplusplus
-#define DEFINE_DMA_BUF_EXPORT_INFO(name)                                         \
-	struct dma_buf_export_info name = {                                      \
-		sizeof(struct dma_buf_export_info), NULL, NULL, 0, 0, NULL, NULL \
+#define DEFINE_DMA_BUF_EXPORT_INFO(name)                                            \
+	struct dma_buf_export_info name = {                                         \
+		sizeof(struct dma_buf_export_info), NULL, NULL, 0, 0, NULL, NULL, 0 \
 	}
 #else
 #define DEFINE_DMA_BUF_EXPORT_INFO(name) \
@@ -250,7 +263,8 @@ struct dma_buf_pfns {
  * @info: see struct dma_buf_export_info
  *
  * Storage is zeroed ordinary memory. O_RDWR gives one sealed memfd that holds payload and shared
- * state; O_RDONLY gives a control memfd and a payload memfd that refuses new writers.
+ * state; O_RDONLY gives a control memfd and a payload memfd that refuses new writers. With
+ * DMA_BUF_STORAGE_DEFERRED it is a control memfd, and storage comes later.
  *
  * Return: a handle with one reference; NULL with errno EINVAL (no info, priv, ops or mandatory op,
  * size 0, unknown flags), EFBIG (size over DMA_BUF_MAX_SIZE), ENAMETOOLONG, ENOMEM, EMFILE,
@@ -286,10 +300,11 @@ int dma_buf_fd(struct dma_buf *dmabuf, int flags);
  * @flags: O_CLOEXEC or 0
  *
  * Payload is at offset 0. Of an O_RDWR buffer this is the same memory as dma_buf_fd()'s; of an
- * O_RDONLY one it is a descriptor that cannot be made writable. A buffer whose payload was handed
- * out is never migrated.
+ * O_RDONLY one it is a descriptor that cannot be made writable. Of a deferred one it is the
+ * storage, which is chosen now if it was not yet, and never migrates from then on.
  *
- * Return: as dma_buf_fd(). Never blocks.
+ * Return: as dma_buf_fd(); of a deferred buffer what dma_buf_begin_cpu_access() returns, too. Never
+ * blocks, but for a deferred buffer.
  */
 int dma_buf_payload_fd(struct dma_buf *dmabuf, int flags);
 

@@ -162,6 +162,8 @@ static int occupy(struct client *client, struct control *c, uint32_t slot)
 	atomic_store(&entry->pid, (uint32_t)getpid());
 	atomic_store(&entry->cpu_writers, 0);
 	atomic_store(&c->header->life[slot].word, 0);
+	if (c->header->flags & SHM_DEFERRED)
+		atomic_store(&c->storage->pins[slot].count, 0);
 	process_label(entry->label);
 	atomic_store(&entry->state, SHM_CLIENT_LIVE);
 	return 0;

@@ -129,7 +129,8 @@ int control_map(struct control *c, int fd, size_t file_size, bool whole, bool wr
 	c->file_size = file_size;
 	c->header = (struct shm_header *)(end - SHM_HEADER_SIZE);
 	c->attachments = (struct shm_attachment *)(end - SHM_HEADER_SIZE - SHM_LIST_SIZE);
-	c->resv = (struct shm_resv *)(end - SHM_CONTROL_SIZE);
+	c->resv = (struct shm_resv *)(end - SHM_RESV_OFFSET);
+	c->storage = (struct shm_storage *)(end - SHM_CONTROL_SIZE);
 	return 0;
 }
 
@@ -156,7 +157,29 @@ void control_format(struct control *c, const struct control_facts *facts)
 	c->resv_first = facts->resv_first;
 	memcpy(h->exp_name, facts->exp_name, sizeof(h->exp_name));
 	coherency_init(&h->coherency);
+	if (facts->flags & SHM_DEFERRED) {
+		memcpy(c->storage->home_name, facts->home_name, sizeof(facts->home_name));
+		memcpy(c->storage->home_secret, facts->home_secret, sizeof(facts->home_secret));
+		atomic_store(&c->resv->lines[c->resv_first].state.coherency, SHM_LOCK_STORAGE);
+	}
 	atomic_store_explicit(&h->magic, SHM_MAGIC, memory_order_release);
+}
+
+/* Split storage is one of a kind, and a deferred one may be fixed once it is chosen. */
+static bool flags_make_sense(uint32_t flags)
+{
+	switch (flags & ~SHM_OWN_TABLES) {
+	case 0:
+	case SHM_SPLIT: /* of a kind that is not known here */
+	case SHM_SPLIT | SHM_READ_ONLY:
+	case SHM_SPLIT | SHM_KERNEL:
+	case SHM_SPLIT | SHM_KERNEL | SHM_READ_ONLY:
+	case SHM_SPLIT | SHM_DEFERRED:
+	case SHM_SPLIT | SHM_DEFERRED | SHM_FIXED:
+		return true;
+	default:
+		return false;
+	}
 }
 
 int control_read(struct control *c, size_t file_size, struct control_facts *facts)
@@ -186,8 +209,7 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 	if (!copy.size || copy.size > DMA_BUF_MAX_SIZE)
 		return dmabuf_fail(EINVAL, "control block: size %" PRIu64 " is out of range",
 				   copy.size);
-	if ((copy.flags & ~SHM_FLAGS) ||
-	    ((copy.flags & (SHM_READ_ONLY | SHM_KERNEL)) && !(copy.flags & SHM_SPLIT)))
+	if ((copy.flags & ~SHM_FLAGS) || !flags_make_sense(copy.flags))
 		return dmabuf_fail(EINVAL, "control block: flags 0x%x make no sense", copy.flags);
 	if (copy.resv_first >= SHM_RESV_LINES)
 		return dmabuf_fail(EINVAL, "control block: reservation at line %u of %d",
@@ -201,6 +223,12 @@ int control_read(struct control *c, size_t file_size, struct control_facts *fact
 			copy.size, file_size);
 	c->size = copy.size;
 	c->resv_first = copy.resv_first;
+	memset(copy.home_name, 0, sizeof(copy.home_name));
+	memset(copy.home_secret, 0, sizeof(copy.home_secret));
+	if (copy.flags & SHM_DEFERRED) {
+		control_copy(copy.home_name, c->storage->home_name, sizeof(copy.home_name));
+		control_copy(copy.home_secret, c->storage->home_secret, sizeof(copy.home_secret));
+	}
 	*facts = copy;
 	return 0;
 }

@@ -17,6 +17,7 @@ struct control {
 	struct shm_header *header;
 	struct shm_attachment *attachments;
 	struct shm_resv *resv;
+	struct shm_storage *storage;
 	uint32_t resv_first; /* below SHM_RESV_LINES, once control_format() or control_read() knows
 			      */
 };
@@ -30,6 +31,9 @@ struct control_facts {
 	uint64_t payload_ino;
 	uint32_t resv_first;
 	uint32_t rendezvous;
+	/* Of a deferred buffer. */
+	uint8_t home_name[16] __attribute__((aligned(8)));
+	uint8_t home_secret[16] __attribute__((aligned(8)));
 	char exp_name[DMA_BUF_NAME_LEN];
 };
 

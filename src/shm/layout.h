@@ -4,10 +4,12 @@
  *
  * The shared half of a buffer, at the end of its memfd:
  *
- *	compact:  | payload ... | reservation | attachments | header |
- *	split:                  | reservation | attachments | header |
+ *	compact:  | payload ... | storage | reservation | attachments | header |
+ *	split:                  | storage | reservation | attachments | header |
  *
  * Compact is one memfd, with the payload at offset 0; split has the payload in a memfd of its own.
+ * Where that can change, or is not chosen yet, is what the storage part is about; see
+ * ../storage-deferred.h. Others never touch it.
  *
  * The header is the file's last 4096 bytes, so it is found without knowing the payload's size. No
  * pointers are in here, and nothing in here is trusted: every reader checks a private copy.
@@ -32,7 +34,14 @@
 #define SHM_READ_ONLY 2u
 #define SHM_OWN_TABLES 4u /* see dma_buf_ops.own_tables */
 #define SHM_KERNEL 8u	  /* the payload is a kernel dma-buf */
-#define SHM_FLAGS (SHM_SPLIT | SHM_READ_ONLY | SHM_OWN_TABLES | SHM_KERNEL)
+#define SHM_DEFERRED 16u  /* storage is chosen at the first access */
+#define SHM_FIXED 32u	  /* and never migrates then */
+#define SHM_FLAGS \
+	(SHM_SPLIT | SHM_READ_ONLY | SHM_OWN_TABLES | SHM_KERNEL | SHM_DEFERRED | SHM_FIXED)
+
+/* shm_resv_state.coherency: why a lock has more to do than to take the word */
+#define SHM_LOCK_COHERENCY 1u /* coherency is tracked */
+#define SHM_LOCK_STORAGE 2u   /* storage may have moved */
 
 /*
  * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
@@ -149,8 +158,8 @@ struct shm_counters {
 struct shm_resv_state {
 	_Atomic(uint64_t) word;
 	_Atomic(uint32_t) used; /* entries from here on have never been claimed */
-	/* Not 0: coherency is tracked, so an access must be told to it. In the line of the word, so
-	 * that locking many buffers touches no further one. */
+	/* Not 0: an access has more to do than to take the word, SHM_LOCK_*. In the line of the
+	 * word, so that locking many buffers touches no further one. */
 	_Atomic(uint32_t) coherency;
 	/* Who of those that contend takes part, see resv/token.h. */
 	_Atomic(uint32_t) token[SHM_RESV_TOKENS];
@@ -191,6 +200,56 @@ struct shm_resv {
 	struct shm_resv_label labels[SHM_RESV_LINES]; /* by the entry's index */
 };
 
+/*
+ * shm_storage.state: the generation of the storage, 0 while none is chosen, above these bits:
+ * somebody is at work on the next one, and no access begins; somebody waits for the accesses to
+ * end; a device has come that the storage does not suit.
+ */
+#define SHM_STORAGE_MOVING 1u
+#define SHM_STORAGE_QUEUED 2u
+#define SHM_STORAGE_WANTED 4u
+#define SHM_STORAGE_SHIFT 8
+
+/* shm_storage.out */
+#define SHM_STORAGE_RAW 1u /* a descriptor of the payload was handed out: it must not move */
+
+#define SHM_STORAGE_TRIED 8
+#define SHM_STORAGE_HEAP_LEN 32
+
+/* What one generation is. Complete before the state says so. */
+struct shm_storage_record {
+	uint64_t generation; /* as long as it is another one, that of the latter is not known */
+	uint64_t payload_dev;
+	uint64_t payload_ino;
+	char heap[SHM_STORAGE_HEAP_LEN];
+	uint32_t tried_count; /* heaps that were asked before, and what they said */
+	uint32_t pad;
+	struct {
+		char heap[SHM_STORAGE_HEAP_LEN];
+		uint32_t err;
+		uint32_t pad;
+	} tried[SHM_STORAGE_TRIED];
+};
+
+/* Accesses that a client has begun; a line each. */
+struct shm_storage_pins {
+	_Atomic(uint32_t) count;
+	uint32_t pad[15];
+};
+
+struct shm_storage {
+	_Atomic(uint64_t) state;
+	_Atomic(uint64_t) owner; /* who is at work, or waits: as an attachment's; 0: nobody */
+	_Atomic(uint32_t) turn;	 /* what those sleep on who wait for a change; counts them */
+	_Atomic(uint32_t) out;
+	/* Where the payload's descriptor is to be had; constant. */
+	uint8_t home_name[16];
+	uint8_t home_secret[16];
+	/* Of the generation in force, and of the next or the one before. */
+	struct shm_storage_record record[2] __attribute__((aligned(64)));
+	struct shm_storage_pins pins[DMA_BUF_MAX_CLIENTS] __attribute__((aligned(64)));
+};
+
 /* Held for moments by living clients only, see lock.h. */
 struct shm_lock {
 	_Atomic(uint32_t) word;
@@ -222,9 +281,11 @@ struct shm_header {
 _Static_assert(sizeof(struct shm_header) <= SHM_HEADER_SIZE, "the header is one page");
 _Static_assert(sizeof(struct shm_attachment) == 320, "five cache lines");
 _Static_assert(sizeof(union shm_resv_line) == 64, "a cache line");
+_Static_assert(sizeof(struct shm_storage_pins) == 64, "a cache line");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "shared atomics");
 
 #define SHM_LIST_SIZE (DMA_BUF_MAX_ATTACHMENTS * sizeof(struct shm_attachment))
-#define SHM_CONTROL_SIZE (SHM_HEADER_SIZE + SHM_LIST_SIZE + sizeof(struct shm_resv))
+#define SHM_RESV_OFFSET (SHM_HEADER_SIZE + SHM_LIST_SIZE + sizeof(struct shm_resv))
+#define SHM_CONTROL_SIZE (SHM_RESV_OFFSET + sizeof(struct shm_storage))
 
 #endif

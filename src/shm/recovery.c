@@ -4,6 +4,7 @@
 #include "error.h"
 #include "resv/resv.h"
 #include "shm/lock.h"
+#include "shm/sleep.h"
 
 #define OWNER_SLOT(owner) (((uint32_t)(owner)) - 1)
 
@@ -58,6 +59,17 @@ static int abandon_ownership(struct client *client, struct control *c, uint32_t 
 	return 0;
 }
 
+/* Its accesses to storage that can move are over: who waits for that may go on. */
+static void storage_forget_pins(struct control *c, uint32_t slot)
+{
+	if (!(*(volatile const uint32_t *)&c->header->flags & SHM_DEFERRED))
+		return;
+	if (!atomic_exchange(&c->storage->pins[slot].count, 0))
+		return;
+	atomic_fetch_add(&c->storage->turn, 1);
+	shm_futex_wake_all(&c->storage->turn);
+}
+
 int recovery_clean(struct client *client, struct control *c, uint32_t slot)
 {
 	struct shm_header *h = c->header;
@@ -77,6 +89,7 @@ int recovery_clean(struct client *client, struct control *c, uint32_t slot)
 		if (belongs_to(&c->attachments[i], slot))
 			atomic_store(&c->attachments[i].owner, 0);
 	atomic_store(&h->clients[slot].cpu_writers, 0);
+	storage_forget_pins(c, slot);
 	atomic_store(&h->clients[slot].state, SHM_CLIENT_FREE);
 	control_count(c, recovered, 1);
 	dmabuf_log(DMABUF_LOG_WARNING, "cleaned up after a dead holder in slot %u", slot);
