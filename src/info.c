@@ -20,6 +20,7 @@
 #include "kernel/dmabuf.h"
 #include "resv/resv.h"
 #include "shm/client.h"
+#include "storage-deferred.h"
 #include "shm/parameters.h"
 #include "text.h"
 
@@ -49,7 +50,8 @@ static void fill_counters(struct dma_buf_counters *out, const struct shm_counter
 	out->leases_lost = atomic_load_explicit(&in->leases_lost, memory_order_relaxed);
 }
 
-static void fill_holders(struct dma_buf_info *info, struct snapshot *s, int fd)
+static void fill_holders(struct dma_buf_info *info, struct snapshot *s, const struct control *c,
+			 int fd)
 {
 	struct dma_buf_holder_info *h;
 	uint32_t slot;
@@ -69,6 +71,32 @@ static void fill_holders(struct dma_buf_info *info, struct snapshot *s, int fd)
 		h->exporter = slot == 0 && client->generation == s->header.exporter_generation;
 		if (h->exporter && h->alive)
 			info->exporter_alive = true;
+		if (info->storage.deferred)
+			h->storage_accesses = atomic_load(&c->storage->pins[slot].count);
+	}
+}
+
+static void fill_storage(struct dma_buf_storage_info *out, const struct control *c, uint32_t flags)
+{
+	struct shm_storage_record record;
+	uint64_t state;
+
+	if (!(flags & SHM_DEFERRED))
+		return;
+	state = atomic_load(&c->storage->state);
+	out->deferred = true;
+	out->fixed = flags & SHM_FIXED;
+	out->raw = atomic_load(&c->storage->out) & SHM_STORAGE_RAW;
+	out->wanted = state & SHM_STORAGE_WANTED;
+	out->moving = state & SHM_STORAGE_MOVING;
+	out->generation = storage_generation(state);
+	if (!storage_read_record(c, out->generation, &record))
+		return;
+	memcpy(out->heap, record.heap, sizeof(out->heap));
+	for (; out->tried_count < record.tried_count; out->tried_count++) {
+		memcpy(out->tried[out->tried_count].heap, record.tried[out->tried_count].heap,
+		       sizeof(record.tried[0].heap));
+		out->tried[out->tried_count].error = (int)record.tried[out->tried_count].err;
 	}
 }
 
@@ -141,7 +169,8 @@ static int describe(int fd, const struct stat *st, struct control *c, struct dma
 		info->inode = facts.payload_ino;
 	fill_counters(&info->counters, &s->header.counters);
 	s->header.exporter_generation = facts.exporter_generation;
-	fill_holders(info, s, fd);
+	fill_storage(&info->storage, c, facts.flags);
+	fill_holders(info, s, c, fd);
 	info->exporter_alive |= (facts.flags & SHM_KERNEL) != 0;
 	fill_attachments(info, s);
 	fill_accesses(info, s, c);

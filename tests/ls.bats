@@ -79,8 +79,8 @@ PYTHON
 	start
 	[ "$(json list '" ".join(d)')" = "schema buffers processes processes_denied" ]
 	[ "$(json list 'd["schema"]')" = "dmabuf-ls/1" ]
-	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split counters holders attachments accesses constraints processes" ]
-	[ "$(mine '" ".join(mine[0]["holders"][0])')" = "pid label alive exporter" ]
+	[ "$(mine '" ".join(mine[0])')" = "inode device kind size name exporter exporter_alive read_only split storage counters holders attachments accesses constraints processes" ]
+	[ "$(mine '" ".join(mine[0]["holders"][0])')" = "pid label alive exporter storage_accesses" ]
 	[ "$(mine '" ".join(mine[0]["attachments"][0])')" = "device pid mapped direction parameters usage known vouched" ]
 	finish
 }

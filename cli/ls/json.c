@@ -3,6 +3,7 @@
 #include "list.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "../json-members.h"
 #include "../solve/solve.h"
@@ -18,6 +19,7 @@ static json_object *holders(const struct dma_buf_info *info)
 		json_add_text(object, "label", info->holders[i].label);
 		json_add_bool(object, "alive", info->holders[i].alive);
 		json_add_bool(object, "exporter", info->holders[i].exporter);
+		json_add_uint(object, "storage_accesses", info->holders[i].storage_accesses);
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -104,6 +106,31 @@ static json_object *accesses(const struct dma_buf_info *info)
 	return array;
 }
 
+static json_object *storage(const struct dma_buf_storage_info *s)
+{
+	json_object *object, *array;
+
+	if (!s->deferred)
+		return NULL;
+	object = json_object_new_object();
+	array = json_object_new_array();
+	json_add_uint(object, "generation", s->generation);
+	json_add_text(object, "heap", s->heap);
+	json_add_bool(object, "fixed", s->fixed);
+	json_add_bool(object, "raw", s->raw);
+	json_add_bool(object, "wanted", s->wanted);
+	json_add_bool(object, "moving", s->moving);
+	for (unsigned int i = 0; i < s->tried_count; i++) {
+		json_object *tried = json_object_new_object();
+
+		json_add_text(tried, "heap", s->tried[i].heap);
+		json_add_text(tried, "error", strerror(s->tried[i].error));
+		json_object_array_add(array, tried);
+	}
+	json_object_object_add(object, "tried", array);
+	return object;
+}
+
 static void add_info(json_object *object, const struct dma_buf_info *info)
 {
 	json_add_uint(object, "size", info->size);
@@ -112,6 +139,8 @@ static void add_info(json_object *object, const struct dma_buf_info *info)
 	json_add_bool(object, "exporter_alive", info->exporter_alive);
 	json_add_bool(object, "read_only", info->read_only);
 	json_add_bool(object, "split", info->split);
+	/* null: it is ordinary memory, from the beginning. */
+	json_object_object_add(object, "storage", storage(&info->storage));
 	json_object_object_add(object, "counters", json_counters(&info->counters));
 	json_object_object_add(object, "holders", holders(info));
 	json_object_object_add(object, "attachments", attachments(info));

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../command.h"
 #include "../solve/solve.h"
@@ -117,6 +118,21 @@ static void print_accesses(const struct dma_buf_info *info)
 				print_access(info, &info->accesses[i]);
 }
 
+static void print_storage(const struct dma_buf_storage_info *s)
+{
+	if (!s->deferred)
+		return;
+	if (s->generation)
+		printf("  storage %" PRIu64 " of heap %s", s->generation,
+		       s->heap[0] ? s->heap : "(not known)");
+	else
+		printf("  storage is chosen at the first access");
+	printf("%s%s%s%s\n", s->fixed ? ", fixed" : "", s->raw ? ", handed out" : "",
+	       s->wanted ? ", does not suit all devices" : "", s->moving ? ", migrates" : "");
+	for (unsigned int i = 0; i < s->tried_count; i++)
+		printf("  not of heap %s: %s\n", s->tried[i].heap, strerror(s->tried[i].error));
+}
+
 static void print_ours(const struct ls_buffer *b, bool brief)
 {
 	const struct dma_buf_info *info = b->info;
@@ -135,6 +151,7 @@ static void print_ours(const struct ls_buffer *b, bool brief)
 	if (info->read_only || info->split || !info->exporter_alive)
 		printf(" %s%s%s\n", info->read_only ? " read-only" : "",
 		       info->split ? " split" : "", info->exporter_alive ? "" : " exporter-gone");
+	print_storage(&info->storage);
 	print_holders(b);
 	print_attachments(info);
 	print_accesses(info);

@@ -16,6 +16,7 @@
 
 #include <dmabuf/dma-buf.h>
 #include <dmabuf/dma-resv.h>
+#include <dmabuf/heap.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -49,12 +50,15 @@ struct dma_buf_counters {
  * @label: dmabuf_set_label() there, else the program's name
  * @alive: false: it died and nobody has cleaned up yet
  * @exporter: it made the buffer
+ * @storage_accesses: accesses of a deferred buffer that it has begun and not ended, which keep its
+ *	storage from migrating
  */
 struct dma_buf_holder_info {
 	pid_t pid;
 	char label[DMA_BUF_NAME_LEN];
 	bool alive;
 	bool exporter;
+	unsigned int storage_accesses;
 };
 
 /**
@@ -138,6 +142,36 @@ struct dma_buf_access_info {
 	uint64_t waits_for;
 };
 
+/** DMA_BUF_MAX_TRIED - heaps that had no memory, of which is told */
+#define DMA_BUF_MAX_TRIED 8
+
+/**
+ * struct dma_buf_storage_info - where a deferred buffer's bytes are, see <dmabuf/storage.h>
+ * @deferred: it is one; else all is zero
+ * @fixed: exported with DMA_BUF_STORAGE_FIXED
+ * @raw: its payload was handed out by dma_buf_payload_fd()
+ * @wanted: it does not suit all attached devices, and will migrate
+ * @moving: it is migrating now
+ * @generation: 0: it has no storage yet; else a number that grows whenever it gets other storage
+ * @heap: where the storage is from; empty: none yet
+ * @tried_count: entries used in @tried
+ * @tried: heaps that came first by the plan, and why they were passed over
+ */
+struct dma_buf_storage_info {
+	bool deferred;
+	bool fixed;
+	bool raw;
+	bool wanted;
+	bool moving;
+	uint64_t generation;
+	char heap[DMA_BUF_HEAP_NAME_LEN];
+	unsigned int tried_count;
+	struct {
+		char heap[DMA_BUF_HEAP_NAME_LEN];
+		int error; /* a positive errno */
+	} tried[DMA_BUF_MAX_TRIED];
+};
+
 /**
  * struct dma_buf_info - a buffer as its holders describe it
  * @struct_size: sizeof(struct dma_buf_info), set by the caller; lets the struct grow
@@ -156,6 +190,7 @@ struct dma_buf_access_info {
  * @attachments: devices attached
  * @accesses: who has the buffer, who waits for it, and what was left torn
  * @constraints: what the devices together need, as dma_buf_get_constraints()
+ * @storage: of a deferred buffer
  */
 struct dma_buf_info {
 	size_t struct_size;
@@ -174,6 +209,7 @@ struct dma_buf_info {
 	struct dma_buf_attachment_info attachments[DMA_BUF_MAX_ATTACHMENTS];
 	struct dma_buf_access_info accesses[DMA_BUF_MAX_ACCESSES];
 	struct dma_buf_device_parameters constraints;
+	struct dma_buf_storage_info storage;
 };
 
 #ifndef DMABUF_DISABLED
