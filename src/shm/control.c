@@ -264,10 +264,10 @@ void control_set_name(struct control *c, const char *name)
 
 void control_copy(void *to, const void *from, size_t size)
 {
-	const volatile uint64_t *in = from;
+	const uint64_t *in = from;
 	uint64_t *out = to;
 	size_t i;
 
 	for (i = 0; i < size / sizeof(*out); i++)
-		out[i] = in[i];
+		out[i] = __atomic_load_n(&in[i], __ATOMIC_RELAXED);
 }
