@@ -132,9 +132,12 @@ static bool asks_for_address(const struct attachments_problem *p)
 	return false;
 }
 
-void attachments_problem_look(struct buffer *b, struct attachments_problem *p)
+int attachments_problem_look(struct buffer *b, struct attachments_problem *p)
 {
-	p->heap_count = b->storage.deferred ? storage_list_heaps(b, p->heaps) : 0;
+	int count = b->storage.deferred ? storage_list_heaps(b, p->heaps) : 0;
+
+	p->heap_count = count < 0 ? 0 : (unsigned int)count;
+	return count < 0 ? count : 0;
 }
 
 /* Looking for the highest address is left out where nobody asks: it reads a file. */
@@ -196,25 +199,26 @@ static void drop_heap_suggestions(struct dma_buf_negotiation *answer)
 	answer->relaxation_count = kept;
 }
 
-/* Lines become sentences. */
-static void flatten(char *text)
+/* Lines become sentences: @to has @size bytes, and what does not fit is cut. */
+static void flatten(char *to, size_t size, const char *from)
 {
-	char *to = text;
+	char *end = to + size - 1;
 
-	for (const char *from = text; *from; from++) {
-		bool list = from > text && from[-1] == ':';
+	for (bool list = false; *from && to < end; from++) {
+		bool last = *from == '\n' && !from[1];
 
 		if (*from != '\n') {
+			list = *from == ':';
 			*to++ = *from;
 			continue;
 		}
-		if (!from[1])
-			break;
-		if (!list && strncmp(from + 1, "  or ", 5) != 0)
+		if (!last && !list && strncmp(from + 1, "  or ", 5) != 0)
 			*to++ = from[1] == ' ' ? ';' : '.';
 		while (from[1] == ' ')
 			from++;
-		*to++ = ' ';
+		if (!last && to < end)
+			*to++ = ' ';
+		list = false;
 	}
 	*to = '\0';
 }
@@ -256,6 +260,7 @@ static void describe_refusal(const struct buffer *b, const struct attachment *a,
 {
 	struct dma_buf_negotiation *answer = malloc(sizeof(*answer));
 	char heap[DMA_BUF_HEAP_NAME_LEN] = "", name[DMA_BUF_NAME_LEN], text[1024];
+	char flat[1024];
 
 	control_get_name(&b->control, name);
 	if (!answer) {
@@ -267,9 +272,9 @@ static void describe_refusal(const struct buffer *b, const struct attachment *a,
 	if (look)
 		find_other_heap(p, heap);
 	explain(p, answer, heap, text, sizeof(text));
-	flatten(text);
+	flatten(flat, sizeof(flat), text);
 	dmabuf_fail(EINVAL, "device %s does not suit buffer %s: %s", a->base.dev->name,
-		    name[0] ? name : b->exp_name, text);
+		    name[0] ? name : b->exp_name, flat);
 	free(answer);
 }
 
@@ -338,10 +343,10 @@ static int ask(struct buffer *b, const struct dma_buf_device *dev, enum dma_data
 {
 	struct dma_buf_device_parameters needs;
 	bool nested;
-	int err;
+	int err = attachments_problem_look(b, p);
 
-	attachments_problem_look(b, p);
-	err = attachments_lock(b, &nested);
+	if (!err)
+		err = attachments_lock(b, &nested);
 	if (err)
 		return err;
 	if (recover && !nested)
@@ -387,7 +392,7 @@ DMABUF_PUBLIC int dma_buf_explain_attach(struct dma_buf *dmabuf, struct dma_buf_
 static int check_together(const struct attachments_problem *p)
 {
 	struct dma_buf_negotiation *answer;
-	char text[1024];
+	char text[1024], flat[1024];
 
 	if (constraints_feasible(&p->problem))
 		return 0;
@@ -398,8 +403,8 @@ static int check_together(const struct attachments_problem *p)
 	drop_heap_suggestions(answer);
 	explain(p, answer, "", text, sizeof(text));
 	free(answer);
-	flatten(text);
-	return dmabuf_fail(EINVAL, "the attached devices do not go together: %s", text);
+	flatten(flat, sizeof(flat), text);
+	return dmabuf_fail(EINVAL, "the attached devices do not go together: %s", flat);
 }
 
 static int get_constraints(struct dma_buf *dmabuf, struct dma_buf_device_parameters *constraints,

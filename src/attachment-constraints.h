@@ -37,8 +37,8 @@ int attachments_problem_add(struct attachments_problem *p, const char *name,
 			    enum dma_data_direction usage,
 			    const struct dma_buf_device_parameters *needs);
 
-/* Without the list lock: which memory a buffer can have that is not compact. */
-void attachments_problem_look(struct buffer *b, struct attachments_problem *p);
+/* Without the list lock: which memory a buffer can have that is not compact. 0; -ENOMEM. */
+int attachments_problem_look(struct buffer *b, struct attachments_problem *p);
 
 /* Ask about that, or about the memory that the buffer has. */
 void attachments_problem_heap(const struct buffer *b, struct attachments_problem *p);

@@ -207,16 +207,17 @@ static int attach_asking(struct buffer *b, struct attachment *a,
 static int attach(struct buffer *b, struct attachment *a)
 {
 	struct attachments_problem *question = NULL;
-	int err;
+	int err = 0;
 
 	if (!attachments_needs_nothing(&a->needs)) {
 		question = malloc(sizeof(*question));
 		if (!question)
 			return dmabuf_fail(ENOMEM, "no memory to look at a buffer's devices");
 		question->unfit = false;
-		attachments_problem_look(b, question);
+		err = attachments_problem_look(b, question);
 	}
-	err = attach_asking(b, a, question);
+	if (!err)
+		err = attach_asking(b, a, question);
 	if (question && question->unfit)
 		err = attachments_refuse(b, a, question);
 	free(question);

@@ -418,18 +418,18 @@ int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline)
 	return err;
 }
 
-unsigned int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list)
+int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list)
 {
 	struct storage_plan *plan = storage_plan_new();
-	unsigned int count = 1;
+	int count = 1;
 
 	if (!plan)
-		return 0;
+		return -ENOMEM;
 	if (storage_may_move(b) < 0) {
 		describe_current(b, plan, list);
 	} else {
 		memcpy(list, plan->known, sizeof(plan->known));
-		count = plan->known_count;
+		count = (int)plan->known_count;
 	}
 	free(plan);
 	return count;

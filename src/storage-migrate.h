@@ -19,8 +19,8 @@
  */
 int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline);
 
-/* Which heaps the buffer's storage can be from: how many; @list has room for DMA_BUF_MAX_HEAPS. */
-unsigned int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list);
+/* Which heaps the buffer's storage can be from: how many, or -ENOMEM; DMA_BUF_MAX_HEAPS fit. */
+int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list);
 
 /*
  * @device has been attached, and with it the others. 0: the storage suits, or moves as soon as no
