@@ -190,3 +190,105 @@ TEST_TIMEOUT(F6_a_migration_that_fails_leaves_the_content, 60)
 	run_steps(&(struct scenario){ written, call_attach_and_map, check_content });
 	dma_buf_device_put(strict);
 }
+
+/* Deaths at each step of another process that migrates. */
+static int dies_at(struct peer *peer, struct dma_buf *d)
+{
+	int err;
+
+	check_pattern(d, 5);
+	faults_arm_death((int)(intptr_t)peer->arg);
+	err = dma_buf_migrate(d, "chunky", 5000);
+	(void)faults_disarm();
+	ASSERT_OK(err);
+	dma_buf_put(d);
+	return 0;
+}
+
+static void write_zeros(struct dma_buf *d)
+{
+	char *bytes;
+
+	ASSERT_OK(dma_buf_begin_cpu_access(d, 0, SIZE, DMA_TO_DEVICE));
+	bytes = dma_buf_vmap(d);
+	ASSERT(bytes);
+	memset(bytes, 0, SIZE);
+	dma_buf_vunmap(d, bytes);
+	ASSERT_OK(dma_buf_end_cpu_access(d, 0, SIZE, DMA_TO_DEVICE));
+}
+
+static void check_zeros(struct dma_buf *d)
+{
+	const char *bytes;
+
+	ASSERT_OK(dma_buf_begin_cpu_access(d, 0, SIZE, DMA_FROM_DEVICE));
+	bytes = dma_buf_vmap(d);
+	ASSERT(bytes);
+	for (size_t i = 0; i < SIZE; i++)
+		ASSERT_EQ(bytes[i], 0);
+	dma_buf_vunmap(d, (void *)bytes);
+	ASSERT_OK(dma_buf_end_cpu_access(d, 0, SIZE, DMA_FROM_DEVICE));
+}
+
+/* True: it died there. */
+static bool death_at(int step)
+{
+	struct dma_buf *d = deferred_export(SIZE);
+	struct peer peer;
+	int status;
+
+	write_pattern(d, 5);
+	peer_start(&peer, d, dies_at, (void *)(intptr_t)step);
+	status = reap(peer.pid);
+	close(peer.socket);
+	ASSERT(status == 0 || status == 128 + SIGKILL);
+	check_pattern(d, 5);
+	/* The storage that he left half made, if he did, has his bytes and not these. */
+	write_zeros(d);
+	ASSERT_OK(dma_buf_migrate(d, "memfd", 5000));
+	ASSERT_OK(dma_buf_migrate(d, "chunky", 5000));
+	check_zeros(d);
+	dma_buf_put(d);
+	return status != 0;
+}
+
+TEST_TIMEOUT(F6_whoever_dies_at_any_step_leaves_it_to_others, 120)
+{
+	int step = 1;
+
+	chunky_register();
+	while (death_at(step))
+		ASSERT(step++ < STEPS_MAX);
+	test_note("%d steps", step - 1);
+}
+
+/* A process in its first access, which is to choose. */
+static int chooses_and_dies(struct peer *peer, struct dma_buf *d)
+{
+	faults_arm_death((int)(intptr_t)peer->arg);
+	if (dma_buf_vmap(d))
+		(void)faults_disarm();
+	_exit(0);
+}
+
+TEST_TIMEOUT(F5_whoever_dies_at_any_step_of_choosing_leaves_it_to_others, 120)
+{
+	struct dma_buf *d;
+	struct peer peer;
+	int step, status;
+
+	chunky_register();
+	for (step = 1; step < STEPS_MAX; step++) {
+		d = deferred_export(SIZE);
+		peer_start(&peer, d, chooses_and_dies, (void *)(intptr_t)step);
+		status = reap(peer.pid);
+		close(peer.socket);
+		check_fresh(d);
+		dma_buf_put(d);
+		if (!status)
+			break;
+		ASSERT_EQ(status, 128 + SIGKILL);
+	}
+	test_note("%d steps", step - 1);
+	ASSERT(step > 5);
+}

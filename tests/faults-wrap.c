@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -15,11 +16,19 @@
 #include <sys/vfs.h>
 
 static atomic_int countdown;
+static atomic_bool deadly;
 static const char *_Atomic failed;
 static atomic_long allocations;
 
+void faults_arm_death(int step)
+{
+	atomic_store(&deadly, true);
+	atomic_store(&countdown, step);
+}
+
 void faults_arm(int step)
 {
+	atomic_store(&deadly, false);
 	atomic_store(&failed, NULL);
 	atomic_store(&countdown, step);
 }
@@ -39,6 +48,8 @@ static bool fails(const char *name, int err)
 {
 	if (atomic_load(&countdown) <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
 		return false;
+	if (atomic_load(&deadly))
+		raise(SIGKILL);
 	atomic_store(&failed, name);
 	errno = err;
 	return true;

@@ -11,6 +11,9 @@
 /* From now on the @step-th call in this process fails, counted from 1. */
 void faults_arm(int step);
 
+/* The @step-th kills this process instead. */
+void faults_arm_death(int step);
+
 /* No more. The name of the function that failed meanwhile, NULL if none did. */
 const char *faults_disarm(void);
 

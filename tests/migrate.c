@@ -245,6 +245,33 @@ TEST(F6_a_stricter_attach_pends_until_accesses_end)
 	dma_buf_device_put(strict);
 }
 
+TEST(F6_a_device_maps_only_what_suits_it)
+{
+	struct dma_buf_device *strict = strict_device();
+	struct dma_buf_attachment *a;
+	struct peer peer;
+	struct dma_buf *d;
+	char pid[32];
+
+	chunky_register();
+	d = export_written(1);
+	peer_start(&peer, d, bracket_holder, NULL);
+	peer_wait(&peer);
+	a = attach_ok(d, strict);
+	ASSERT_ERRNO(dma_buf_map_attachment(a, DMA_BIDIRECTIONAL), ETIMEDOUT);
+	snprintf(pid, sizeof(pid), "(pid %d)", (int)peer.pid);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), pid);
+	peer_tell(&peer);
+	peer_wait(&peer);
+	ASSERT_OK(dma_buf_unmap_attachment(a, map_ok(a), DMA_BIDIRECTIONAL));
+	ASSERT_STR_EQ(storage_info(d).heap, "chunky");
+	peer_tell(&peer);
+	peer_end(&peer);
+	dma_buf_detach(d, a);
+	dma_buf_put(d);
+	dma_buf_device_put(strict);
+}
+
 TEST(F6_a_wait_names_who_has_not_let_go)
 {
 	struct peer peer;

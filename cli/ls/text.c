@@ -33,8 +33,9 @@ static void print_holders(const struct ls_buffer *b)
 	for (unsigned int i = 0; i < info->holder_count; i++) {
 		const struct dma_buf_holder_info *h = &info->holders[i];
 
-		printf("  holder %-8jd %s%s%s\n", (intmax_t)h->pid, h->label,
-		       h->exporter ? ", exporter" : "", h->alive ? "" : ", dead");
+		printf("  holder %-8jd %s%s%s%s\n", (intmax_t)h->pid, h->label,
+		       h->exporter ? ", exporter" : "", h->alive ? "" : ", dead",
+		       h->storage_accesses ? ", keeps the storage where it is" : "");
 	}
 	for (unsigned int i = 0; i < b->process_count; i++)
 		if (!is_holder(info, b->processes[i].pid))
