@@ -132,6 +132,25 @@ static bool asks_for_address(const struct attachments_problem *p)
 	return false;
 }
 
+bool attachments_need_nothing(struct buffer *b)
+{
+	struct dma_buf_device_parameters needs;
+	struct shm_parameters copy;
+
+	for (unsigned int i = 0; i < DMA_BUF_MAX_ATTACHMENTS; i++) {
+		const struct shm_attachment *a = &b->control.attachments[i];
+
+		if (!atomic_load(&a->owner) ||
+		    *(const volatile uint32_t *)&a->flags & SHM_ATTACHMENT_VOUCHED)
+			continue;
+		control_copy(&copy, &a->parameters, sizeof(copy));
+		/* Entries that make no sense count for nothing, see add_entry(). */
+		if (shm_parameters_read(&needs, &copy) && !attachments_needs_nothing(&needs))
+			return false;
+	}
+	return true;
+}
+
 int attachments_problem_look(struct buffer *b, struct attachments_problem *p)
 {
 	int count = b->storage.deferred ? storage_list_heaps(b, p->heaps) : 0;

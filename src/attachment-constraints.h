@@ -63,6 +63,9 @@ int attachments_refuse(const struct buffer *b, const struct attachment *a,
 void attachments_merge_info(const struct dma_buf_info *info, struct attachments_problem *room,
 			    struct dma_buf_device_parameters *merged);
 
+/* With the list lock held: is that all that are attached need? */
+bool attachments_need_nothing(struct buffer *b);
+
 /* Whoever needs nothing in particular fits wherever there is ordinary memory. */
 bool attachments_needs_nothing(const struct dma_buf_device_parameters *needs);
 

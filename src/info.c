@@ -88,6 +88,7 @@ static void fill_storage(struct dma_buf_storage_info *out, const struct control 
 	out->fixed = flags & SHM_FIXED;
 	out->raw = atomic_load(&c->storage->out) & SHM_STORAGE_RAW;
 	out->wanted = state & SHM_STORAGE_WANTED;
+	out->awaited = state & SHM_STORAGE_QUEUED;
 	out->moving = state & SHM_STORAGE_MOVING;
 	out->generation = storage_generation(state);
 	if (!storage_read_record(c, out->generation, &record))

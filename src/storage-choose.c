@@ -13,15 +13,18 @@
 #include "error.h"
 #include "text.h"
 
-struct storage_plan *storage_plan_new(void)
+struct storage_plan *storage_plan_new(struct buffer *b)
 {
 	struct storage_plan *plan = calloc(1, sizeof(*plan));
 	int count;
 
 	if (!plan)
 		return dmabuf_fail_ptr(ENOMEM, "no memory to choose storage");
-	plan->known[0].size = sizeof(plan->known[0]);
-	count = dma_buf_heap_list(plan->known, DMA_BUF_MAX_HEAPS);
+	count = storage_home_heaps(b, plan->known);
+	if (count <= 0) {
+		plan->known[0].size = sizeof(plan->known[0]);
+		count = dma_buf_heap_list(plan->known, DMA_BUF_MAX_HEAPS);
+	}
 	plan->known_count = count < 0 ? 0 : (unsigned int)count;
 	return plan;
 }
@@ -187,7 +190,6 @@ static void put_in_force(struct buffer *b, uint64_t generation)
 static int choose(struct buffer *b, struct storage_plan *plan, const char *heap,
 		  struct home_storage *info)
 {
-	struct deferred *d = b->storage.deferred;
 	struct heap_attempts attempts = { .count = 0 };
 	int err, fd;
 
@@ -196,10 +198,9 @@ static int choose(struct buffer *b, struct storage_plan *plan, const char *heap,
 		err = storage_plan_narrow(plan, heap);
 	if (err)
 		return err;
-	fd = home_prepare(&d->address, d->socket, 0, plan->heaps, plan->count, STORAGE_HOME_MS,
-			  info, &attempts);
+	fd = storage_prepare(b, 0, plan, info, &attempts);
 	if (fd < 0)
-		return storage_home_error(fd);
+		return fd;
 	err = storage_record(b, fd, info, &attempts);
 	if (err) {
 		close(fd);
@@ -244,7 +245,7 @@ static int choose_once(struct buffer *b, struct storage_plan *plan, const char *
 
 int storage_choose(struct buffer *b, const char *heap)
 {
-	struct storage_plan *plan = storage_plan_new();
+	struct storage_plan *plan = storage_plan_new(b);
 	int err;
 
 	if (!plan)

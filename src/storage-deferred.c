@@ -224,9 +224,9 @@ static int renew(struct buffer *b)
 		generation = in_force(b);
 		if (!generation || generation == d->generation)
 			return 0;
-		fd = home_fetch(&d->address, d->socket, generation, STORAGE_HOME_MS, &info);
+		fd = storage_fetch(b, generation, &info);
 	}
-	return fd < 0 ? storage_home_error(fd) : storage_install(b, fd, &info);
+	return fd < 0 ? fd : storage_install(b, fd, &info);
 }
 
 int storage_renew(struct buffer *b)

@@ -15,7 +15,8 @@
  *
  * Files: storage-deferred.c (a process's view, and its renewal), storage-pin.c (accesses),
  * storage-choose.c (the first generation), storage-migrate.c (later ones), storage-wait.c (who is
- * in the way), storage-mapping.c (dma_buf_mmap()), window.c (addresses).
+ * in the way), storage-mapping.c (dma_buf_mmap()), storage-home.c, window.c
+ * (addresses).
  */
 #ifndef DMABUF_SRC_STORAGE_DEFERRED_H
 #define DMABUF_SRC_STORAGE_DEFERRED_H
@@ -50,12 +51,6 @@ struct deferred {
 
 	pthread_mutex_t migration; /* one of this process's threads at a time; outermost */
 };
-
-/* What the home said. That it has ended is no torn content, which -EOWNERDEAD says elsewhere. */
-static inline int storage_home_error(int err)
-{
-	return err == -EOWNERDEAD ? -EHOSTDOWN : err;
-}
 
 static inline uint64_t storage_generation(uint64_t state)
 {
@@ -132,8 +127,20 @@ struct storage_plan {
 	unsigned int count;
 };
 
-/* The heaps there are, looked at without a lock; NULL with errno and words. The caller frees it. */
-struct storage_plan *storage_plan_new(void);
+/*
+ * storage-home.c: as home_fetch(), home_prepare() and home_heaps(), but patient: STORAGE_HOME_MS;
+ * and never -EOWNERDEAD.
+ */
+int storage_fetch(struct buffer *b, uint64_t generation, struct home_storage *info);
+int storage_prepare(struct buffer *b, uint64_t base, const struct storage_plan *plan,
+		    struct home_storage *info, struct heap_attempts *attempts);
+int storage_home_heaps(struct buffer *b, struct dma_buf_heap_info *list);
+
+/*
+ * The heaps that the home has, or if it is gone, this process; looked at without a lock. NULL with
+ * errno and words. The caller frees it.
+ */
+struct storage_plan *storage_plan_new(struct buffer *b);
 /* With the list lock held: those that suit. 0; -EINVAL with words: none does; -ENOMEM. */
 int storage_plan_make(struct buffer *b, struct storage_plan *plan);
 /* Only this one. 0; -EINVAL with words: it is none of those that suit. */

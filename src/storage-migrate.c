@@ -80,6 +80,31 @@ static int suits(struct buffer *b, struct storage_plan *plan)
 	return attachments_fit(b, &heap);
 }
 
+/* With the list lock held. */
+static void say_wanted(struct buffer *b, bool wanted)
+{
+	if (wanted)
+		atomic_fetch_or(&shared_storage(b)->state, SHM_STORAGE_WANTED);
+	else
+		atomic_fetch_and(&shared_storage(b)->state, ~(uint64_t)SHM_STORAGE_WANTED);
+}
+
+/* Heaps need not be looked at for devices that need nothing. 1: so it is; 0; -errno with words. */
+static int suits_anyway(struct buffer *b)
+{
+	bool nested;
+	int ret = attachments_lock(b, &nested);
+
+	if (ret)
+		return ret;
+	ret = attachments_need_nothing(b);
+	if (ret)
+		say_wanted(b, false);
+	if (!nested)
+		attachments_unlock(b);
+	return ret;
+}
+
 int storage_suits(struct buffer *b)
 {
 	struct storage_plan *plan;
@@ -88,16 +113,17 @@ int storage_suits(struct buffer *b)
 
 	if (!b->storage.deferred || !storage_generation(load_state(b)))
 		return 1;
-	plan = storage_plan_new();
+	ret = suits_anyway(b);
+	if (ret)
+		return ret;
+	plan = storage_plan_new(b);
 	if (!plan)
 		return -ENOMEM;
 	ret = attachments_lock(b, &nested);
 	if (!ret) {
 		ret = suits(b, plan);
-		if (ret > 0)
-			atomic_fetch_and(&shared_storage(b)->state, ~(uint64_t)SHM_STORAGE_WANTED);
-		else if (!ret)
-			atomic_fetch_or(&shared_storage(b)->state, SHM_STORAGE_WANTED);
+		if (ret >= 0)
+			say_wanted(b, !ret);
 		if (!nested)
 			attachments_unlock(b);
 	}
@@ -310,10 +336,9 @@ static int replace(struct move *m)
 	struct home_storage info;
 	int fd, err;
 
-	fd = home_prepare(&d->address, d->socket, d->generation, m->plan->heaps, m->plan->count,
-			  STORAGE_HOME_MS, &info, &attempts);
+	fd = storage_prepare(m->b, d->generation, m->plan, &info, &attempts);
 	if (fd < 0)
-		return storage_home_error(fd);
+		return fd;
 	err = copy(m->b, fd, &info);
 	if (!err)
 		err = commit(m->b, fd, &info, &attempts);
@@ -402,7 +427,7 @@ int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline)
 		if (err || !heap || is_at(b, heap))
 			return err;
 	}
-	m.plan = storage_plan_new();
+	m.plan = storage_plan_new(b);
 	if (!m.plan)
 		return -ENOMEM;
 	err = enter(&m);
@@ -420,7 +445,7 @@ int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline)
 
 int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list)
 {
-	struct storage_plan *plan = storage_plan_new();
+	struct storage_plan *plan = storage_plan_new(b);
 	int count = 1;
 
 	if (!plan)

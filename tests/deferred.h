@@ -78,6 +78,18 @@ __attribute__((unused)) static void chunky_register(void)
 	}
 }
 
+/* Has this machine other memory in such pieces? */
+__attribute__((unused)) static bool huge_pages(void)
+{
+	struct dma_buf_heap_info heaps[DMA_BUF_MAX_HEAPS] = { { .size = sizeof(heaps[0]) } };
+	int count = dma_buf_heap_list(heaps, DMA_BUF_MAX_HEAPS);
+
+	for (int i = 0; i < count; i++)
+		if (!strcmp(heaps[i].name, "hugetlb"))
+			return heaps[i].available;
+	return false;
+}
+
 static void deferred_release(struct dma_buf *dmabuf)
 {
 }

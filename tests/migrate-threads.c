@@ -108,6 +108,11 @@ static void *migrate_patiently(void *arg)
 	return NULL;
 }
 
+static bool is_awaited(void *arg)
+{
+	return storage_info(arg).awaited;
+}
+
 TEST(F6_a_migration_waits_for_another_thread)
 {
 	struct dma_buf *d;
@@ -118,6 +123,7 @@ TEST(F6_a_migration_waits_for_another_thread)
 	write_pattern(d, 1);
 	ASSERT_OK(dma_buf_begin_cpu_access(d, 0, SIZE, DMA_BIDIRECTIONAL));
 	ASSERT_EQ(pthread_create(&thread, NULL, migrate_patiently, d), 0);
+	ASSERT(eventually(is_awaited, d, 20000));
 	/* More accesses of a process that is waited for do not stand back. */
 	for (int i = 0; i < 100; i++)
 		check_pattern(d, 1);

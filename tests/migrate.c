@@ -84,6 +84,41 @@ TEST(F6_pointers_stay)
 	dma_buf_put(d);
 }
 
+static int importer_checks(struct peer *peer, struct dma_buf *d)
+{
+	check_pattern(d, 3);
+	write_pattern(d, 4);
+	dma_buf_put(d);
+	return 0;
+}
+
+TEST(F6_to_huge_pages_and_back)
+{
+	struct dma_buf *d;
+	unsigned char *all, *part;
+	struct peer peer;
+
+	if (!huge_pages())
+		SKIP("no huge page in the pool");
+	d = export_written(3);
+	all = dma_buf_vmap(d);
+	part = dma_buf_mmap(d, 8192, 4096, PROT_READ | PROT_WRITE);
+	ASSERT(all && part);
+	if (dma_buf_migrate(d, "hugetlb", 0) == -ENOMEM)
+		SKIP("no huge page any more: %s", dmabuf_last_error());
+	ASSERT_STR_EQ(storage_info(d).heap, "hugetlb");
+	check_pattern(d, 3);
+	ASSERT_EQ(part[5], all[8192 + 5]);
+	peer_start(&peer, d, importer_checks, NULL);
+	peer_end(&peer);
+	ASSERT_OK(dma_buf_migrate(d, "memfd", 0));
+	check_pattern(d, 4);
+	ASSERT_EQ(part[5], all[8192 + 5]);
+	dma_buf_vunmap(d, all);
+	ASSERT_OK(dma_buf_munmap(part, 4096));
+	dma_buf_put(d);
+}
+
 /* Another process: kept mapping, kept table and mmap are renewed before its next access. */
 static int keeper(struct peer *peer, struct dma_buf *d)
 {
@@ -299,6 +334,11 @@ static void *migrate_patiently(void *arg)
 	return NULL;
 }
 
+static bool is_awaited(void *arg)
+{
+	return storage_info(arg).awaited;
+}
+
 TEST(F6_migration_waits_its_turn)
 {
 	struct peer peer;
@@ -310,6 +350,7 @@ TEST(F6_migration_waits_its_turn)
 	peer_start(&peer, d, bracket_holder, NULL);
 	peer_wait(&peer);
 	ASSERT_EQ(pthread_create(&thread, NULL, migrate_patiently, d), 0);
+	ASSERT(eventually(is_awaited, d, 20000));
 	peer_tell(&peer);
 	peer_wait(&peer);
 	pthread_join(thread, NULL);
@@ -348,6 +389,7 @@ TEST(F6_whoever_is_waited_for_is_not_kept_waiting)
 	peer_start(&peer, d, nester, NULL);
 	peer_wait(&peer);
 	ASSERT_EQ(pthread_create(&thread, NULL, migrate_patiently, d), 0);
+	ASSERT(eventually(is_awaited, d, 20000));
 	peer_tell(&peer);
 	peer_end(&peer);
 	pthread_join(thread, NULL);
@@ -449,7 +491,8 @@ TEST(F6_without_memory_it_stays_where_it_is)
 	d = export_written(8);
 	atomic_store(&chunky->empty, 1);
 	ASSERT_ERR(dma_buf_migrate(d, "chunky", 0), ENOMEM);
-	ASSERT_ERRNO(dma_buf_attach(d, strict), ENOMEM);
+	if (!huge_pages())
+		ASSERT_ERRNO(dma_buf_attach(d, strict), ENOMEM);
 	ASSERT_EQ(peer_info(d).attachment_count, 0);
 	check_pattern(d, 8);
 	ASSERT_STR_EQ(storage_info(d).heap, "memfd");

@@ -119,6 +119,7 @@ static json_object *storage(const struct dma_buf_storage_info *s)
 	json_add_bool(object, "fixed", s->fixed);
 	json_add_bool(object, "raw", s->raw);
 	json_add_bool(object, "wanted", s->wanted);
+	json_add_bool(object, "awaited", s->awaited);
 	json_add_bool(object, "moving", s->moving);
 	for (unsigned int i = 0; i < s->tried_count; i++) {
 		json_object *tried = json_object_new_object();

@@ -129,7 +129,10 @@ static void print_storage(const struct dma_buf_storage_info *s)
 	else
 		printf("  storage is chosen at the first access");
 	printf("%s%s%s%s\n", s->fixed ? ", fixed" : "", s->raw ? ", handed out" : "",
-	       s->wanted ? ", does not suit all devices" : "", s->moving ? ", migrates" : "");
+	       s->wanted ? ", does not suit all devices" : "",
+	       s->moving    ? ", migrates"
+	       : s->awaited ? ", is waited for to migrate"
+			    : "");
 	for (unsigned int i = 0; i < s->tried_count; i++)
 		printf("  not of heap %s: %s\n", s->tried[i].heap, strerror(s->tried[i].error));
 }

@@ -151,6 +151,7 @@ struct dma_buf_access_info {
  * @fixed: exported with DMA_BUF_STORAGE_FIXED
  * @raw: its payload was handed out by dma_buf_payload_fd()
  * @wanted: it does not suit all attached devices, and will migrate
+ * @awaited: somebody waits for accesses to end, to have it migrate
  * @moving: it is migrating now
  * @generation: 0: it has no storage yet; else a number that grows whenever it gets other storage
  * @heap: where the storage is from; empty: none yet
@@ -162,6 +163,7 @@ struct dma_buf_storage_info {
 	bool fixed;
 	bool raw;
 	bool wanted;
+	bool awaited;
 	bool moving;
 	uint64_t generation;
 	char heap[DMA_BUF_HEAP_NAME_LEN];

@@ -79,10 +79,13 @@ unsigned int heaps_describe(const struct heap_places *places, struct dma_buf_hea
 {
 	struct registered copy[DMA_BUF_MAX_HEAPS];
 	unsigned int count = 0, extra = copy_registered(copy);
+	struct heap_places looked = *places;
 
+	/* All ask, and it takes reading a long file. */
+	looked.highest_address = heap_highest_address(places);
 	clear(list, max);
 	for (unsigned int i = 0; i < CLASSES && count < max; i++)
-		count += classes[i]->describe(places, &list[count], max - count);
+		count += classes[i]->describe(&looked, &list[count], max - count);
 	for (unsigned int i = 0; i < extra && count < max; i++)
 		describe_registered(&copy[i], &list[count++]);
 	return count;

@@ -18,6 +18,7 @@
 /* Where to look: "" for this machine, or a directory with proc, sys and dev in it. */
 struct heap_places {
 	const char *root;
+	uint64_t highest_address; /* looked up before; 0: not yet */
 };
 
 struct heap_class {

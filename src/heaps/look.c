@@ -68,6 +68,8 @@ uint64_t heap_highest_address(const struct heap_places *places)
 	char path[PATH_MAX], line[256];
 	FILE *f;
 
+	if (places->highest_address)
+		return places->highest_address;
 	snprintf(path, sizeof(path), "%s/proc/zoneinfo", places->root);
 	f = fopen(path, "re");
 	if (!f)
