@@ -64,9 +64,10 @@ int window_fill(struct window *w, const struct window_view *view)
 	if (length > w->span)
 		length = w->span;
 	length &= ~(view->granule - 1);
+	/* All of what was there at once, since huge pages cannot go in part. */
 	if (length)
-		at = mmap(w->base, length, w->prot, MAP_SHARED | MAP_FIXED, view->fd,
-			  (off_t)w->offset);
+		at = mmap(w->base, length > before ? length : before, w->prot,
+			  MAP_SHARED | MAP_FIXED, view->fd, (off_t)w->offset);
 	if (at == MAP_FAILED)
 		err = dmabuf_fail(length ? errno : EINVAL, "mapping %zu bytes at %zu failed: %s",
 				  length, w->offset, strerror(length ? errno : EINVAL));
