@@ -87,7 +87,7 @@ static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 		errno = -control;
 		return NULL;
 	}
-	dmabuf = buffer_get_owned(control, shown, fd);
+	dmabuf = buffer_get_owned(control, shown, fd, -1);
 	err = errno;
 	kernel_claim_drop(&claim);
 	errno = err;

@@ -62,7 +62,7 @@ int kernel_state_new(const struct kernel_facts *facts, uint32_t number)
 		return err;
 	}
 	/* Every access is told to the kernel, not only those of devices that came here. */
-	atomic_store(&c.resv->lines[state.resv_first].state.coherency, 1);
+	atomic_store(&c.resv->lines[state.resv_first].state.coherency, SHM_LOCK_KERNEL);
 	control_format(&c, &state);
 	control_set_name(&c, facts->name);
 	control_unmap(&c);

@@ -42,6 +42,7 @@
 /* shm_resv_state.coherency: why a lock has more to do than to take the word */
 #define SHM_LOCK_COHERENCY 1u /* coherency is tracked */
 #define SHM_LOCK_STORAGE 2u   /* storage may have moved */
+#define SHM_LOCK_KERNEL 4u    /* the kernel has fences and accesses of its own */
 
 /*
  * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
