@@ -124,11 +124,12 @@ int share_fds(struct dma_buf *dmabuf, int fds[SHARE_MAX_FDS])
 
 	atomic_store(&b->escaped, true);
 	fds[count++] = b->fd;
-	if (b->storage.own_fd)
-		fds[count++] = b->storage.fd;
+	/* What is deferred may be another payload when the message is read: its home knows. */
 	home = storage_home_socket(b);
 	if (home >= 0)
 		fds[count++] = home;
+	else if (b->storage.own_fd && !b->storage.deferred)
+		fds[count++] = b->storage.fd;
 	return count;
 }
 
@@ -144,12 +145,11 @@ struct dma_buf *share_adopt(const int *fds, unsigned int count)
 	struct dma_buf *dmabuf;
 	int payload = -1, home = -1, err;
 
-	for (unsigned int i = 1; i < count; i++)
-		*(is_socket(fds[i]) ? &home : &payload) = fds[i];
+	if (count > 1)
+		*(is_socket(fds[1]) ? &home : &payload) = fds[1];
 	/* Nobody else knows the first number yet, so that no copy is needed. */
 	dmabuf = buffer_get_owned(fds[0], fds[0], payload, home);
 	err = errno;
-
 	for (unsigned int i = 1; i < count; i++)
 		close(fds[i]);
 	errno = err;

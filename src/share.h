@@ -5,7 +5,7 @@
 
 #include <dmabuf/dma-buf.h>
 
-#define SHARE_MAX_FDS 3
+#define SHARE_MAX_FDS 2
 
 /* The descriptors that the other side needs, still the buffer's: how many. */
 int share_fds(struct dma_buf *dmabuf, int fds[SHARE_MAX_FDS]);
