@@ -72,21 +72,30 @@ void page_unpin(struct page_hold *hold)
 	hold->pinned = false;
 }
 
+static int cannot_pin(int err)
+{
+	if (err == -ENOMEM)
+		return dmabuf_fail(ENOMEM, "pages cannot be pinned: %s (RLIMIT_MEMLOCK?)",
+				   strerror(ENOMEM));
+	return dmabuf_fail(err == -EPERM || err == -EACCES ? EPERM : EOPNOTSUPP,
+			   "pages cannot be pinned (io_uring: %s), and unpinned ones can be taken "
+			   "away by whoever may write to the buffer",
+			   strerror(-err));
+}
+
 int page_hold_begin(struct page_hold *hold, struct buffer *b)
 {
-	int err = page_pin(hold, b->storage.kept, page_round_up(b->base.size)), locked;
+	int err = page_pin(hold, b->storage.kept, page_round_up(b->base.size));
 
 	if (!err)
 		return 0;
+	/* Whose payload is sealed cannot lose a page to anybody who punches holes. */
+	if (!b->storage.read_only)
+		return cannot_pin(err);
 	pthread_mutex_lock(&b->access_lock);
-	locked = pages_lock(b);
+	err = pages_lock(b);
 	pthread_mutex_unlock(&b->access_lock);
-	if (!locked)
-		dmabuf_log(DMABUF_LOG_INFO,
-			   "pages are locked, not pinned (io_uring: %s): the kernel may still move "
-			   "them, unless they are huge or vm.compact_unevictable_allowed is 0",
-			   strerror(-err));
-	return locked;
+	return err;
 }
 
 void page_hold_end(struct page_hold *hold, struct buffer *b)

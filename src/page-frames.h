@@ -2,10 +2,11 @@
 /*
  * Physical page frames of memory that this process has mapped, and keeping them where they are.
  *
- * The kernel moves pages about (compaction, memory that goes offline) unless they are pinned.
- * mlock() keeps them in memory, but does not pin. What pins, and needs no privilege, is registering
- * the memory with an io_uring. Where that is denied mlock() has to do; huge pages of the pool then
- * stay where they are all the same.
+ * The kernel moves pages about (compaction, memory that goes offline), and whoever can write to a
+ * memfd can punch holes into it, which frees pages. Only pinned ones stay a device's to use all the
+ * same. What pins, and needs no privilege, is registering memory with an io_uring; that needs a
+ * writable mapping. mlock() keeps pages in memory, but does not pin: that has to do for read-only
+ * shares, which nobody can punch.
  */
 #ifndef DMABUF_SRC_PAGE_FRAMES_H
 #define DMABUF_SRC_PAGE_FRAMES_H
@@ -20,7 +21,7 @@ struct page_hold {
 
 /*
  * Keep the buffer's pages, mapped at its storage's kept mapping, in place until page_hold_end(). 0,
- * or -ENOMEM, -EPERM with words. After it pages are there, and have frames.
+ * or -ENOMEM, -EPERM, -EOPNOTSUPP with words. After it pages are there, and have frames.
  */
 int page_hold_begin(struct page_hold *hold, struct buffer *b);
 void page_hold_end(struct page_hold *hold, struct buffer *b);

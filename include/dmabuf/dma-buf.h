@@ -473,11 +473,11 @@ void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach);
  *
  * Return: the table; NULL with errno EINVAL (NULL, DMA_NONE, a direction that the device is not
  * attached for, use after detach), EPERM (a device needs physical addresses, which are shown to
- * those with CAP_SYS_ADMIN only), EACCES (the device
- * would write a read-only buffer), EBUSY (a kept table has another direction), E2BIG (the device's
- * limits cannot represent the buffer), ENOMEM, ECHILD, with a non-coherent device ETIMEDOUT and EIO
- * as dma_buf_begin_cpu_access(), or what the exporter or the device answered. May block. Rows A5,
- * C1.
+ * those with CAP_SYS_ADMIN only, or pages cannot be pinned), EOPNOTSUPP (likewise), EACCES (the
+ * device would write a read-only buffer), EBUSY (a kept table has another direction), E2BIG (the
+ * device's limits cannot represent the buffer), ENOMEM, ECHILD, with a non-coherent device
+ * ETIMEDOUT and EIO as dma_buf_begin_cpu_access(), or what the exporter or the device answered. May
+ * block. Rows A5, C1.
  */
 struct dma_buf_sg_table *dma_buf_map_attachment(struct dma_buf_attachment *attach,
 						enum dma_data_direction direction);
