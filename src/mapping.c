@@ -287,7 +287,7 @@ DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
 		return err;
 	pthread_mutex_lock(&a->map_lock);
 	table = obtain(a, direction, false, &kept);
-	err = table ? 0 : -errno;
+	err = table ? 0 : -(errno ? errno : ENOMEM);
 	if (!err && (attrs & DMA_BUF_MAP_ZERO_COPY))
 		err = map_check_zero_copy(a, table, direction);
 	if (!err && info)

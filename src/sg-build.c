@@ -149,6 +149,8 @@ static int check_whole(const struct sg_builder *b)
 {
 	uint64_t most = b->limits->max_segment_count;
 
+	if (!b->sgl)
+		return dmabuf_fail(EINVAL, "no memory to describe");
 	if (most && b->count > most)
 		return dmabuf_fail(E2BIG,
 				   "%" PRIu64 " bytes need %" PRIu64

@@ -190,6 +190,35 @@ static struct dma_buf_sg_table *map_or_skip(struct dma_buf_attachment *attach)
 	return table;
 }
 
+/* A device that knows physical addresses only, at a buffer of 64 KiB. */
+struct rig {
+	struct dma_buf *dmabuf;
+	struct dma_buf_device *dev;
+	struct dma_buf_attachment *attach;
+};
+
+static struct rig rig_at(struct dma_buf *dmabuf)
+{
+	struct dma_buf_device_parameters p = physical();
+	struct rig r = { .dmabuf = dmabuf, .dev = device_make("crypto0", &p) };
+
+	ASSERT(dmabuf);
+	r.attach = dma_buf_attach(dmabuf, r.dev);
+	ASSERT(r.attach);
+	return r;
+}
+
+static struct rig rig_open(int flags)
+{
+	return rig_at(dma_buf_alloc("x", 64 * KIB, flags));
+}
+
+static void rig_close(struct rig *r)
+{
+	dma_buf_put(r->dmabuf);
+	dma_buf_device_put(r->dev);
+}
+
 static uint64_t frame_of(const void *at)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -352,20 +381,16 @@ static size_t locked_kb(void)
 
 TEST(F7_pages_are_pinned_while_a_device_has_their_addresses)
 {
-	struct dma_buf *dmabuf = dma_buf_alloc("x", 64 * KIB, O_RDWR);
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("d", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
-	struct dma_buf_sg_table *table = map_or_skip(attach);
+	struct rig r = rig_open(O_RDWR);
+	struct dma_buf_sg_table *table = map_or_skip(r.attach);
 
 	ASSERT_EQ(pinning_rings(), 1);
 	/* A kept table is one, too. */
-	ASSERT_OK(dma_buf_unmap_attachment(attach, table, DMA_BIDIRECTIONAL));
+	ASSERT_OK(dma_buf_unmap_attachment(r.attach, table, DMA_BIDIRECTIONAL));
 	ASSERT_EQ(pinning_rings(), 1);
-	dma_buf_detach(dmabuf, attach);
+	dma_buf_detach(r.dmabuf, r.attach);
 	ASSERT_EQ(pinning_rings(), 0);
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 }
 
 static int has_no_ring(void *arg)
@@ -375,71 +400,56 @@ static int has_no_ring(void *arg)
 
 TEST(F7_a_forked_child_pins_nothing)
 {
-	struct dma_buf *dmabuf = dma_buf_alloc("x", 64 * KIB, O_RDWR);
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("d", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_open(O_RDWR);
 
-	map_or_skip(attach);
+	map_or_skip(r.attach);
 	ASSERT_EQ(reap(spawn(has_no_ring, NULL)), 0);
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 }
 
 TEST(F7_pages_that_cannot_be_pinned_are_not_given_to_a_device)
 {
-	struct dma_buf *dmabuf = dma_buf_alloc("x", 64 * KIB, O_RDWR);
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("crypto0", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_open(O_RDWR);
 
 	deny(SYS_io_uring_setup, EPERM);
-	ASSERT_ERRNO(dma_buf_map_attachment(attach, DMA_TO_DEVICE), EPERM);
+	ASSERT_ERRNO(dma_buf_map_attachment(r.attach, DMA_TO_DEVICE), EPERM);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "crypto0");
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "cannot be pinned (io_uring: Operation not");
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 }
 
 TEST(F7_pages_of_a_read_only_share_are_locked_where_they_cannot_be_pinned)
 {
-	struct dma_buf *dmabuf = dma_buf_alloc("x", 64 * KIB, O_RDONLY);
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("d", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_open(O_RDONLY);
 	struct dma_buf_sg_table *table;
 
 	if (TEST_SANITIZED)
 		SKIP("a sanitizer has switched mlock() off");
 	deny(SYS_io_uring_setup, EPERM);
-	table = dma_buf_map_attachment(attach, DMA_TO_DEVICE);
+	table = dma_buf_map_attachment(r.attach, DMA_TO_DEVICE);
 	if (!table && geteuid())
 		SKIP("%s", dmabuf_last_error());
 	ASSERT(table);
 	ASSERT_EQ(locked_kb(), 64);
-	check_frames(table, dma_buf_vmap(dmabuf), dmabuf->size);
-	dma_buf_detach(dmabuf, attach);
+	check_frames(table, dma_buf_vmap(r.dmabuf), r.dmabuf->size);
+	dma_buf_detach(r.dmabuf, r.attach);
 	ASSERT_EQ(locked_kb(), 0);
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 }
 
 static int map_share(struct peer *peer, struct dma_buf *dmabuf)
 {
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("d", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_at(dmabuf);
 	struct dma_buf_sg_table *table;
 
 	if (TEST_SANITIZED)
 		SKIP("a sanitizer has switched mlock() off");
-	table = dma_buf_map_attachment(attach, DMA_TO_DEVICE);
+	table = dma_buf_map_attachment(r.attach, DMA_TO_DEVICE);
 	if (!table && geteuid())
 		SKIP("%s", dmabuf_last_error());
 	ASSERT(table);
-	check_frames(table, table->sgl[0].vaddr, dmabuf->size);
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	check_frames(table, table->sgl[0].vaddr, r.dmabuf->size);
+	rig_close(&r);
 	return 0;
 }
 
@@ -462,19 +472,15 @@ static void drop_rights(void)
 
 static int without_rights(struct peer *peer, struct dma_buf *dmabuf)
 {
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("crypto0", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_at(dmabuf);
 
 	drop_rights();
-	ASSERT(attach);
-	ASSERT_ERRNO(dma_buf_map_attachment(attach, DMA_TO_DEVICE), EPERM);
+	ASSERT_ERRNO(dma_buf_map_attachment(r.attach, DMA_TO_DEVICE), EPERM);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "crypto0");
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "CAP_SYS_ADMIN");
 	ASSERT_EQ(locked_kb(), 0);
 	ASSERT_EQ(pinning_rings(), 0);
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 	return 0;
 }
 
@@ -490,18 +496,15 @@ TEST(F7_without_the_right_to_see_addresses_mapping_says_so)
 
 static int without_memory_to_lock(struct peer *peer, struct dma_buf *dmabuf)
 {
-	struct dma_buf_device_parameters p = physical();
-	struct dma_buf_device *dev = device_make("crypto0", &p);
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dev);
+	struct rig r = rig_at(dmabuf);
 	struct rlimit none = { 4096, 4096 };
 
 	ASSERT_OK(setrlimit(RLIMIT_MEMLOCK, &none));
 	drop_rights();
-	ASSERT_ERRNO(dma_buf_map_attachment(attach, DMA_TO_DEVICE), ENOMEM);
+	ASSERT_ERRNO(dma_buf_map_attachment(r.attach, DMA_TO_DEVICE), ENOMEM);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "crypto0");
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "RLIMIT_MEMLOCK");
-	dma_buf_put(dmabuf);
-	dma_buf_device_put(dev);
+	rig_close(&r);
 	return 0;
 }
 
