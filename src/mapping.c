@@ -287,13 +287,15 @@ DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
 		return err;
 	pthread_mutex_lock(&a->map_lock);
 	table = obtain(a, direction, false, &kept);
-	err = table ? 0 : -(errno ? errno : ENOMEM);
-	if (!err && (attrs & DMA_BUF_MAP_ZERO_COPY))
-		err = map_check_zero_copy(a, table, direction);
-	if (!err && info)
-		describe_table(table, info);
-	if (table)
+	if (table) {
+		if (attrs & DMA_BUF_MAP_ZERO_COPY)
+			err = map_check_zero_copy(a, table, direction);
+		if (!err && info)
+			describe_table(table, info);
 		give_back(a, table, direction, kept);
+	} else {
+		err = -errno;
+	}
 	pthread_mutex_unlock(&a->map_lock);
 	storage_end(to_buffer(attach->dmabuf));
 	return err;
