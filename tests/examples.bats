@@ -37,14 +37,18 @@
 }
 
 @test "F8 a heap of one's own is asked first, and done without where it has nothing" {
-	run "$EXAMPLE_HEAP" "$WORK"
+	run "$EXAMPLE_HEAP" 2
 	[ "$status" -eq 0 ]
-	[ "$output" = "1 MiB from files" ]
-	run "$EXAMPLE_HEAP" /missing
-	[ "$output" = "1 MiB from memfd" ]
-	run "$EXAMPLE_HEAP" /dev/null
+	[ "$output" = "1 MiB from reserve
+1 MiB from reserve
+1 MiB from memfd" ]
+	run "$EXAMPLE_HEAP" 0
 	[ "$status" -eq 0 ]
-	[ "$output" = "1 MiB from memfd" ]
+	[ "$output" = "1 MiB from memfd
+1 MiB from memfd
+1 MiB from memfd" ]
+	run "$EXAMPLE_HEAP" 99
+	[ "$status" -ne 0 ]
 }
 
 @test "F4 F5 the demo's scene: any order gives one plan, a fourth device none, and the way out works" {

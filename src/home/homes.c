@@ -282,17 +282,16 @@ int home_open(struct home **home, struct home_address *address, const char *name
 /* In a child everything but the memory is gone already. */
 static void close_inherited(struct home *home)
 {
+	struct dmabuf_list *at, *next;
 	struct office *o = home->office;
-	bool last = leave(o);
 
-	while (last && !list_empty(&o->visits)) {
-		struct visit *visit = container_of(o->visits.next, struct visit, link);
-
-		list_remove(&visit->link);
-		free(visit);
-	}
-	if (last)
+	if (leave(o)) {
+		for (at = o->visits.next; at != &o->visits; at = next) {
+			next = at->next;
+			free(container_of(at, struct visit, link));
+		}
 		free(o);
+	}
 	free(home->door);
 	free(home);
 }

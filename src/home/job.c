@@ -226,8 +226,7 @@ static int add(struct job *job)
 
 static int enqueue(struct job *job)
 {
-	struct dmabuf_list out;
-	struct job *old;
+	struct dmabuf_list out, *at, *next;
 	int err;
 
 	list_init(&out);
@@ -236,10 +235,9 @@ static int enqueue(struct job *job)
 		take_gone(&out);
 	err = add(job);
 	homes_unlock();
-	while (!list_empty(&out)) {
-		old = container_of(out.next, struct job, link);
-		list_remove(&old->link);
-		drop(old);
+	for (at = out.next; at != &out; at = next) {
+		next = at->next;
+		drop(container_of(at, struct job, link));
 	}
 	return err;
 }

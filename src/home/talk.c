@@ -113,13 +113,12 @@ void talk_hang_up(int fd)
 
 socklen_t talk_address(const uint8_t name[8], struct sockaddr_un *address)
 {
-	static const char prefix[] = "dmabuf-home-";
-	char *at = address->sun_path + 1;
+	char text[sizeof(address->sun_path) - 1];
+	size_t length = (size_t)snprintf(text, sizeof(text), "dmabuf-home-");
 
-	memset(address, 0, sizeof(*address));
-	address->sun_family = AF_UNIX;
-	at += snprintf(at, sizeof(address->sun_path) - 1, "%s", prefix);
 	for (int i = 0; i < 8; i++)
-		at += snprintf(at, 3, "%02x", name[i]);
-	return (socklen_t)(at - (char *)address);
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%02x", name[i]);
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(address->sun_path + 1, text, length);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
 }

@@ -93,7 +93,7 @@ static int call_by_name(const struct home_address *address, uint64_t deadline)
 		return dmabuf_fail(errno, "no socket to ask a buffer's home: %s", strerror(errno));
 	do {
 		left = clock_left(deadline);
-		limit = (struct timeval){ left / 1000, left % 1000 * 1000 };
+		limit = (struct timeval){ left / 1000, left % 1000 * 1000L };
 		if (!left)
 			limit.tv_usec = 1; /* 0 is for ever */
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
