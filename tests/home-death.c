@@ -255,11 +255,14 @@ static int lets_go(void *arg)
 	struct exporter_process *e = arg;
 	struct block *other = new_block();
 	struct home *home = open_home(e->block), *stays = open_home(other);
+	struct home_storage s;
 	int fd = home_connect(home);
 
 	give_socket(e->socket[1], fd);
 	close(fd);
 	home_close(home);
+	ASSERT_ERR(home_fetch(&e->block->address, -1, 1, MS, &s), EOWNERDEAD);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "in this process");
 	gate_signal(&e->ready);
 	gate_wait(&e->end);
 	home_close(stays);

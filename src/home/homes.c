@@ -125,6 +125,17 @@ struct home *homes_get(const uint8_t name[16])
 	return home;
 }
 
+bool homes_are_here(const uint8_t name[16])
+{
+	bool here = false;
+
+	homes_lock();
+	for (struct dmabuf_list *at = offices.next; at != &offices; at = at->next)
+		here |= !memcmp(container_of(at, struct office, link)->name, name, 8);
+	homes_unlock();
+	return here;
+}
+
 void homes_put(struct home *home)
 {
 	bool last;

@@ -97,6 +97,8 @@ bool homes_wait(struct home *home, uint64_t deadline);
 /* One with this name, to be put; NULL: not of this process (any more). */
 struct home *homes_get(const uint8_t name[16]);
 void homes_put(struct home *home);
+/* Is, or was, the home with this name one of this process, which still has others? */
+bool homes_are_here(const uint8_t name[16]);
 
 /* storages.c: for those in this process and for visitors. @deadline is of clock_ms(). */
 int storages_fetch(struct home *home, uint64_t generation, struct home_storage *storage);

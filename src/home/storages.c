@@ -176,13 +176,13 @@ static int keep(struct home *home, uint64_t current, int fd, struct home_storage
 	return give(place, storage);
 }
 
-/* The lock is held when it is called and when it returns. */
+/* The lock is held when it is called and when it returns. What is to be closed is added to @old. */
 static int prepare_new(struct home *home, uint64_t current,
 		       const char (*heaps)[DMA_BUF_HEAP_NAME_LEN], unsigned int count,
-		       struct home_storage *storage, struct heap_attempts *attempts)
+		       struct home_storage *storage, struct heap_attempts *attempts, int *old)
 {
 	struct home_storage made;
-	int fd, given, old = -1;
+	int fd, given;
 
 	home->preparing = true;
 	homes_unlock();
@@ -192,13 +192,11 @@ static int prepare_new(struct home *home, uint64_t current,
 	pthread_cond_broadcast(&home->changed);
 	if (fd < 0)
 		return fd;
-	given = keep(home, current, fd, &made, &old);
+	given = keep(home, current, fd, &made, old);
 	if (given >= 0)
 		*storage = made;
 	else if (given == -EOWNERDEAD)
-		old = fd;
-	if (old >= 0)
-		close(old);
+		*old = fd;
 	return given;
 }
 
@@ -206,7 +204,7 @@ int storages_prepare(struct home *home, uint64_t base, const char (*heaps)[DMA_B
 		     unsigned int count, uint64_t deadline, struct home_storage *storage,
 		     struct heap_attempts *attempts)
 {
-	int fds[HOME_KEPT], result = 0;
+	int fds[HOME_KEPT], result = 0, evicted = -1;
 	unsigned int old = 0;
 	uint64_t current = 0;
 	struct kept *ready;
@@ -224,10 +222,13 @@ int storages_prepare(struct home *home, uint64_t base, const char (*heaps)[DMA_B
 		ready = find_prepared(home, current, heaps, count);
 		said = !ready;
 		result = ready ? give(ready, storage)
-			       : prepare_new(home, current, heaps, count, storage, attempts);
+			       : prepare_new(home, current, heaps, count, storage, attempts,
+					     &evicted);
 	}
 	homes_unlock();
 	storages_close(fds, old);
+	if (evicted >= 0)
+		close(evicted);
 	if (result >= 0 || (said && attempts->count))
 		return result;
 	return dmabuf_fail(-result, "%s: no storage can be prepared: %s", home->name,

@@ -259,6 +259,9 @@ static int check(const struct home_address *address, int timeout_ms)
 static int find_here(const struct home_address *address, struct home **home)
 {
 	*home = homes_get(address->name);
+	/* Not to be asked for over a socket, by the thread that would have to answer perhaps. */
+	if (!*home && homes_are_here(address->name))
+		return dmabuf_fail(EOWNERDEAD, "the buffer's home was closed in this process");
 	if (!*home || mac_equal((*home)->address.secret, address->secret))
 		return 0;
 	homes_put(*home);
