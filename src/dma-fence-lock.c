@@ -49,7 +49,7 @@ void lock_word_sleep(struct dma_fence_lock *lock)
 	if (spin_for(lock))
 		return;
 	while (__atomic_exchange_n(&lock->word, 2, __ATOMIC_ACQUIRE))
-		futex_wait(&lock->word, 2, FUTEX_FOREVER);
+		futex_wait_quiet(&lock->word, 2);
 }
 
 void fence_work_queue(struct dma_fence_work *work, void (*func)(struct dma_fence_work *work))

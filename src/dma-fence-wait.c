@@ -45,7 +45,11 @@ static long sleep_until_signaled(struct dma_fence *fence, bool intr, uint64_t de
 		seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
 		if (seen & FENCE_SIGNALED)
 			return waited(deadline);
-		err = futex_wait(word, seen, deadline);
+		err = 0;
+		if (deadline == FUTEX_FOREVER && !intr)
+			futex_wait_quiet(word, seen);
+		else
+			err = futex_wait(word, seen, deadline);
 		if (dma_fence_test_signaled_flag(fence))
 			continue;
 		if (err == -ETIMEDOUT)
@@ -72,7 +76,10 @@ DMABUF_PUBLIC long dma_fence_default_wait(struct dma_fence *fence, bool intr, lo
 	if (!waiter_enter(fence))
 		return timeout;
 	ret = sleep_until_signaled(fence, intr, deadline);
-	__atomic_fetch_sub(&fence->waiters, 1, __ATOMIC_RELAXED);
+	/* Of a signalled one nobody asks any more, and all who were woken would write to the line.
+	 */
+	if (ret <= 0)
+		__atomic_fetch_sub(&fence->waiters, 1, __ATOMIC_RELAXED);
 	return ret;
 }
 

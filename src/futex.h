@@ -19,9 +19,12 @@
 /* The time, on clock_ns(), that is @ms from now; LONG_MAX is for ever. */
 static inline uint64_t futex_deadline(long ms)
 {
-	uint64_t now = clock_ns();
+	uint64_t now;
 
-	if (ms == LONG_MAX || (uint64_t)ms > (UINT64_MAX - 1 - now) / 1000000u)
+	if (ms == LONG_MAX)
+		return FUTEX_FOREVER;
+	now = clock_ns();
+	if ((uint64_t)ms > (UINT64_MAX - 1 - now) / 1000000u)
 		return FUTEX_FOREVER;
 	return now + (uint64_t)ms * 1000000u;
 }
@@ -29,10 +32,11 @@ static inline uint64_t futex_deadline(long ms)
 /* What is left until @deadline in milliseconds, rounded up, so that only 0 means that none is. */
 static inline long futex_left(uint64_t deadline)
 {
-	uint64_t now = clock_ns();
+	uint64_t now;
 
 	if (deadline == FUTEX_FOREVER)
 		return LONG_MAX;
+	now = clock_ns();
 	return now >= deadline ? 0 : (long)((deadline - now + 999999u) / 1000000u);
 }
 
@@ -52,6 +56,15 @@ static inline int futex_wait(uint32_t *word, uint32_t expected, uint64_t deadlin
 		    FUTEX_BITSET_MATCH_ANY) == 0)
 		return 0;
 	return errno == EINTR || errno == ETIMEDOUT ? -errno : 0;
+}
+
+/*
+ * The same for whoever handlers do not concern: for ever, and without a timer, which would be
+ * started and stopped for each sleeper.
+ */
+static inline void futex_wait_quiet(uint32_t *word, uint32_t expected)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
 }
 
 /* Wake up to @count sleepers. @word may be gone already: nobody sleeps there then. */

@@ -123,7 +123,7 @@ struct dma_fence_ops {
  * @seqno: its place on the timeline
  * @flags: bits of enum dma_fence_flag_bits, changed by atomic operations only
  * @refcount: references
- * @waiters: threads that sleep in dma_fence_default_wait()
+ * @waiters: threads that sleep in dma_fence_default_wait(), until it is signalled
  * @error: 0, or what dma_fence_set_error() said; 1 in an array that is not complete
  *
  * All fields but the user's flags are the library's; @context, @seqno, @ops and @lock may be read.
