@@ -19,6 +19,7 @@
 #include "harness.h"
 #include "resv/fast.h"
 #include "resv/token.h"
+#include "step.h"
 
 /* An entry that is not in the page of the state words, and one that is. */
 #define FAR 70
@@ -400,25 +401,10 @@ TEST(D4_who_is_in_the_queue_is_marked_and_who_left_is_not)
 
 /* What a peer writes after each instruction of ours. */
 static uint64_t (*rewritten)(uint64_t word);
-static long steps;
-#define STEPS_MOST 1000000
 
-static void on_step(int signal, siginfo_t *info, void *context)
+static void rewrite(void)
 {
-	steps++;
 	atomic_store(state_word(), rewritten(atomic_load(state_word())));
-#ifdef __x86_64__
-	if (steps > STEPS_MOST)
-		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
-#endif
-}
-
-/* The processor's trap flag comes on with it, or goes off. */
-static void on_switch(int signal, siginfo_t *info, void *context)
-{
-#ifdef __x86_64__
-	((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] ^= 0x100;
-#endif
 }
 
 static uint64_t newer(uint64_t word)
@@ -435,23 +421,8 @@ static uint64_t newer_if_allowed(uint64_t word)
 /* Every step is followed by a write of a peer's, so no compare-and-swap of what was read works. */
 static void rewrite_at_each_step(uint64_t (*how)(uint64_t word))
 {
-	struct sigaction step = { .sa_sigaction = on_step, .sa_flags = SA_SIGINFO };
-	struct sigaction on = { .sa_sigaction = on_switch, .sa_flags = SA_SIGINFO };
-
-#ifndef __x86_64__
-	SKIP("single steps are known for x86-64 only");
-#endif
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-	SKIP("ThreadSanitizer's atomics are calls that a handler must not come into");
-#endif
-#endif
-	if (test_is_slow())
-		SKIP("valgrind has no single steps");
 	rewritten = how;
-	steps = 0;
-	ASSERT_OK(sigaction(SIGTRAP, &step, NULL));
-	ASSERT_OK(sigaction(SIGUSR1, &on, NULL));
+	step_prepare(rewrite);
 }
 
 static void handler(int signal)
@@ -468,10 +439,10 @@ TEST(D3_D5_taking_ends_whatever_a_peer_writes)
 	h.shared = resv_entry_line(&rig.control, NEAR);
 	atomic_store(state_word(), resv_word(RESV_FREE, 5, 0));
 	rewrite_at_each_step(newer);
-	raise(SIGUSR1);
+	step_switch();
 	taken = resv_take_found(&h);
-	raise(SIGUSR1);
-	ASSERT(steps > 100 && steps < STEPS_MOST);
+	step_switch();
+	ASSERT(step_count > 100 && step_count < STEP_MOST);
 	ASSERT(!taken && !resv_busy(&h));
 	/* As soon as nobody writes. */
 	ASSERT(resv_take_found(&h));
@@ -491,16 +462,16 @@ TEST(D3_D5_giving_back_ends_whatever_a_peer_writes)
 	h.plain = resv_entry(0, 0, 3, 9);
 	ASSERT(resv_take(&h, RESV_WRITE));
 	rewrite_at_each_step(newer);
-	raise(SIGUSR1);
+	step_switch();
 	given = resv_put_found(&h);
-	raise(SIGUSR1);
-	ASSERT(steps > 100 && steps < STEPS_MOST);
+	step_switch();
+	ASSERT(step_count > 100 && step_count < STEP_MOST);
 	ASSERT(!given && resv_busy(&h));
 	/* It is the queue's then, which nobody can keep from giving it back. */
 	rewritten = newer_if_allowed;
-	raise(SIGUSR1);
+	step_switch();
 	ret = resv_unlock(&h);
-	raise(SIGUSR1);
+	step_switch();
 	ASSERT_OK(ret);
 	ASSERT_EQ(resv_word_mode(atomic_load(state_word())), RESV_FREE);
 	rig_free();
