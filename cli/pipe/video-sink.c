@@ -18,8 +18,8 @@ static bool same_format(const struct video *v, const struct dmabuf_frame *frame)
 {
 	const struct dma_buf_v4l2_format *f = &v->format;
 
-	if (f->fourcc != frame->fourcc || f->width != frame->width || f->height != frame->height ||
-	    f->plane_count != frame->plane_count)
+	if (!f->width || f->fourcc != frame->fourcc || f->width != frame->width ||
+	    f->height != frame->height || f->plane_count != frame->plane_count)
 		return false;
 	for (uint32_t i = 0; i < f->plane_count; i++)
 		if (f->planes[i].offset != frame->planes[i].offset ||
