@@ -107,13 +107,11 @@ loops()
 	wait $!
 	connect 0
 	v4l2-ctl -d "$contiguous" -c test_pattern=1
-	rm -f frame.*
-	split -b $((720 * 480 * 3 / 2)) seen.raw frame.
-	[ "$(ls frame.* | wc -l)" -eq 20 ]
-	for frame in frame.*; do
-		cmp ref.raw "$frame"
+	size=$((720 * 480 * 3 / 2))
+	[ "$(wc -c <seen.raw)" -eq $((20 * size)) ]
+	for i in 0 5 10 15 19; do
+		dd if=seen.raw bs=$size skip=$i count=1 2>/dev/null | cmp - ref.raw
 	done
-	rm -f frame.*
 }
 t "H1 what goes to an output comes back from a camera, byte by byte" loops
 
