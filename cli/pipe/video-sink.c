@@ -35,9 +35,11 @@ static int give_back(struct video *v)
 	struct dmabuf_frame frame;
 	int got;
 
-	while ((got = video_take(v, &frame, &done)) == 1)
+	while ((got = video_take(v, &frame, &done)) == 1) {
 		if (element_pass(v->context, &frame) < 0)
 			return -1;
+		video_tell_at(v, done.timestamp);
+	}
 	if (got != -EIO && got != -EPROTO)
 		return got < 0 ? video_fail(v) : 0;
 	/* What was not shown is dropped; the next frame starts it again. */

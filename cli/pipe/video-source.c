@@ -141,6 +141,7 @@ static int pass(struct video *v, struct dmabuf_frame *frame,
 	frame->used = done->used;
 	frame->sequence = done->sequence;
 	frame->timestamp = done->timestamp;
+	video_tell_at(v, done->timestamp);
 	frame->fourcc = v->format.fourcc;
 	frame->width = v->format.width;
 	frame->height = v->format.height;

@@ -17,6 +17,7 @@
 
 /* A stream that fails so often without a frame in between is broken. */
 #define MAX_FAILURES 5
+#define TELL_NS 1000000000u
 
 int video_fail(const struct video *v)
 {
@@ -148,6 +149,14 @@ void video_tell(const struct video *v)
 		     "%" PRIu64 " frames, %" PRIu64 " damaged, %" PRIu64 " lost, %" PRIu64
 		     " times without a buffer, %u restarts, %" PRIu64 " calls",
 		     info.frames, info.errors, info.lost, v->starved, v->restarts, info.requests);
+}
+
+void video_tell_at(struct video *v, uint64_t timestamp)
+{
+	if (timestamp < v->told + TELL_NS)
+		return;
+	v->told = timestamp;
+	video_tell(v);
 }
 
 static bool parse_size(const char *value, uint32_t *width, uint32_t *height)

@@ -24,6 +24,7 @@ struct video {
 	uint32_t with_driver;
 	uint64_t starved; /* times that it gave its last one back */
 	bool full;	  /* the driver makes no more buffers */
+	uint64_t told;	  /* when its results were told last */
 	unsigned int restarts;
 	unsigned int failures; /* since the last frame */
 };
@@ -45,6 +46,8 @@ unsigned int video_wait(const struct video *v, int queue_fd, int ms);
 /* After -EIO: stopped, to be filled and started again. False: it fails time and again. */
 bool video_may_restart(struct video *v);
 void video_tell(const struct video *v);
+/* The same now and then, as a stream that is interrupted has no end. */
+void video_tell_at(struct video *v, uint64_t timestamp);
 
 int video_source_run(struct element_context *context);
 int video_sink_run(struct element_context *context);

@@ -4,17 +4,6 @@
 . "$(dirname "$0")/v4l2-util.sh"
 cd /tmp || exit 1
 
-number()
-{
-	sed -n "s/.* \([0-9]*\) $1.*/\1/p" "$2" | head -n 1
-}
-
-# Waits for a consumer of the cast that runs.
-joined()
-{
-	dmabuf catch -q @cam "$@" &
-}
-
 # many MEMORY
 many()
 {
@@ -25,7 +14,7 @@ many()
 	timeout 100 dmabuf cast --json "v4l2:$camera,format=NV12,frames=400,memory=$1" \
 		--socket @cam --wait 3 >cast.json &
 	cast=$!
-	dmabuf catch -q @cam file:a.raw --on-full block -n 30 &
+	dmabuf catch -q @cam file:a.raw -n 30 &
 	file=$!
 	dmabuf catch -q @cam png:shots --every 1 &
 	png=$!
@@ -63,9 +52,10 @@ stopped()
 	dmabuf catch -q @cam null: &
 	slow=$!
 	sleep 1
-	pkill -STOP -P $slow
+	elements=$(cat /proc/$slow/task/$slow/children)
+	kill -STOP $elements
 	sleep 2
-	pkill -CONT -P $slow
+	kill -CONT $elements
 	wait $cast
 	wait $slow
 	cat cast.json
@@ -85,7 +75,7 @@ dies_at_each_step()
 		wait $catch || true
 	done
 	dmabuf catch -q @cam count -n 10
-	kill -INT $cast
+	kill -TERM $cast || cat cast.err
 	wait $cast || true
 	cat cast.json cast.err
 	grep -q ' 0 times without a buffer' cast.json
