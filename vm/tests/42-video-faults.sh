@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# Cameras that fail, run out, vanish: told in words, and nothing is left behind.
+# needs: v4l2-ctl
+# seconds: 90
+. /lib/video.sh
+
+# A control of the camera is set soon, meanwhile 150 frames are taken.
+meanwhile()
+{
+	(
+		sleep 0.3
+		v4l2-ctl -d "$camera" -c "$1"
+	) &
+	run dmabuf pipe "v4l2:$camera,frames=150" ! count ! null:
+	wait
+	grep -q '150 frames' words
+	grep -q "$2" words
+}
+so "a damaged frame is dropped and counted" meanwhile inject_v4l2_buf_flag_error=1 ' 1 damaged'
+so "a stream that fails is started again" meanwhile inject_fatal_streaming_error=1 ' 1 restarts'
+
+works()
+{
+	run dmabuf pipe -q "v4l2:$camera,frames=3" ! null:
+}
+
+# refused CALL WORDS: told, and works again.
+refused()
+{
+	v4l2-ctl -d "$camera" -c "inject_vidioc_$1_error=1"
+	fails 1 "$2" dmabuf pipe -q "v4l2:$camera,frames=5,memory=export" ! null:
+	eventually 5 no_buffers
+	works
+}
+so "REQBUFS that fails is told" refused reqbufs "asking for buffers"
+so "STREAMON that fails is told" refused streamon "it does not start"
+so "QBUF that fails is told" refused qbuf "it refuses a buffer"
+
+lost()
+{
+	v4l2-ctl -d "$camera" -c percentage_of_dropped_buffers=40
+	run dmabuf pipe "v4l2:$camera,frames=60" ! count ! null:
+	v4l2-ctl -d "$camera" -c percentage_of_dropped_buffers=0
+	[ "$(sed -n 's/.* \([0-9]*\) lost.*/\1/p' words)" -ge 10 ]
+	grep -q ' 0 damaged' words
+}
+so "frames that the driver drops are counted as lost" lost
+
+busy()
+{
+	v4l2-ctl -d "$camera" --stream-mmap >/dev/null 2>&1 &
+	other=$!
+	sleep 0.5
+	fails 1 "it is in use" dmabuf pipe "v4l2:$camera" ! null:
+	kill $other
+	wait $other || true
+	works
+}
+so "a camera that somebody else uses is told" busy
+
+few_descriptors()
+{
+	for n in 9 12 14 16 17 18 20 24; do
+		status=0
+		(
+			ulimit -n $n
+			exec timeout 30 dmabuf pipe -q "v4l2:$camera,frames=3" ! null:
+		) >words 2>&1 || status=$?
+		echo "$n: $status $(cat words)"
+		[ $status -eq 0 ] && continue
+		[ $status -eq 1 ] || [ $status -eq 3 ]
+		grep -qi "too many open files" words || grep -q descriptor words
+	done
+	works
+	eventually 5 no_buffers
+}
+so "descriptors that run out are told" few_descriptors
+
+killed()
+{
+	for ms in 02 05 10 15 25 40; do
+		dmabuf pipe -q "v4l2:$camera" ! null: &
+		pipe=$!
+		sleep 0.$ms
+		kill -9 $pipe
+		wait $pipe || true
+	done
+	eventually 5 no_buffers
+	works
+}
+so "a pipe killed at any moment leaves nothing with the driver" killed
+
+# Vivid comes back once nobody has it open.
+unplugged()
+{
+	(
+		sleep 0.5
+		v4l2-ctl -d "$camera" -c disconnect=1
+	) &
+	fails 1 "the device is gone (unplugged)" dmabuf pipe -q "v4l2:$camera" ! null:
+	wait
+	eventually 5 no_buffers
+	works
+}
+so "an unplugged camera is told, and can be used once it is back" unplugged
+
+consumers_learn()
+{
+	dmabuf cast -q "v4l2:$camera" --socket @cam >cast.out 2>&1 &
+	cast=$!
+	dmabuf catch -q @cam count >catch.out 2>&1 &
+	catch=$!
+	sleep 1
+	v4l2-ctl -d "$camera" -c disconnect=1
+	status=0
+	wait $cast || status=$?
+	[ $status -eq 1 ]
+	status=0
+	wait $catch || status=$?
+	[ $status -eq 1 ]
+	cat cast.out catch.out
+	grep -q unplugged cast.out
+	eventually 5 no_buffers
+}
+so "consumers learn that the camera is gone" consumers_learn
+video_done
