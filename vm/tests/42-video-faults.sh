@@ -4,20 +4,20 @@
 # seconds: 90
 . /lib/video.sh
 
-# A control of the camera is set soon, meanwhile 150 frames are taken.
+# A control of the camera is set now and then, meanwhile 150 frames are taken.
 meanwhile()
 {
-	(
-		sleep 0.3
+	for wait in 0.3 0.6 0.6 0.6; do
+		sleep $wait
 		v4l2-ctl -d "$camera" -c "$1"
-	) &
+	done &
 	run dmabuf pipe "v4l2:$camera,frames=150" ! count ! null:
 	wait
 	grep -q '150 frames' words
 	grep -q "$2" words
 }
-so "a damaged frame is dropped and counted" meanwhile inject_v4l2_buf_flag_error=1 ' 1 damaged'
-so "a stream that fails is started again" meanwhile inject_fatal_streaming_error=1 ' 1 restarts'
+so "a damaged frame is dropped and counted" meanwhile inject_v4l2_buf_flag_error=1 ' [1-9] damaged'
+so "a stream that fails is started again" meanwhile inject_fatal_streaming_error=1 ' [1-9] restarts'
 
 works()
 {
