@@ -47,10 +47,11 @@ static int again(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-int kernel_udmabuf(int memfd, uint64_t size, int flags)
+int kernel_udmabuf(int memfd, uint64_t offset, uint64_t size, int flags)
 {
 	struct udmabuf_create create = { .memfd = (uint32_t)memfd,
 					 .flags = flags & O_CLOEXEC ? UDMABUF_FLAGS_CLOEXEC : 0,
+					 .offset = offset,
 					 .size = size };
 	int device = open_device(UDMABUF, O_RDWR), ret;
 
@@ -85,7 +86,7 @@ static int alloc_udmabuf(const char *name, uint64_t size)
 		return memfd;
 	fd = memfd_seal(memfd, F_SEAL_SHRINK);
 	if (!fd)
-		fd = kernel_udmabuf(memfd, size, O_CLOEXEC);
+		fd = kernel_udmabuf(memfd, 0, size, O_CLOEXEC);
 	close(memfd);
 	return named(fd, name);
 }

@@ -8,9 +8,10 @@
 int kernel_heap_alloc(const char *heap, const char *name, uint64_t size);
 
 /*
- * A kernel dma-buf of the first @size bytes of @memfd, which is sealed against shrinking and not
- * against writing; no byte is copied. @flags: O_CLOEXEC or 0. A descriptor or -errno with words.
+ * A kernel dma-buf of @size bytes at @offset, whole pages, of @memfd, which is sealed against
+ * shrinking and not against writing; no byte is copied. @flags: O_CLOEXEC or 0. A descriptor or
+ * -errno with words.
  */
-int kernel_udmabuf(int memfd, uint64_t size, int flags);
+int kernel_udmabuf(int memfd, uint64_t offset, uint64_t size, int flags);
 
 #endif

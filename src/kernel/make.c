@@ -25,7 +25,7 @@ static int make(struct buffer *b, int flags)
 
 	if (b->storage.fd < 0)
 		return dmabuf_fail(ENODATA, "the buffer has no storage yet");
-	fd = kernel_udmabuf(b->storage.fd, page_round_up(b->base.size), flags);
+	fd = kernel_udmabuf(b->storage.fd, 0, page_round_up(b->base.size), flags);
 	if (fd < 0)
 		return fd;
 	control_get_name(&b->control, name);
