@@ -117,12 +117,12 @@ static int begin(struct buffer *b, const struct bracket *r)
 	int err = b->storage.ops->keep(&b->storage);
 
 	if (!err)
-		err = storage_cpu_begin(&b->storage, r->direction);
+		err = storage_begin(&b->storage, r->direction);
 	if (err)
 		return err;
 	err = begin_known(b, r);
 	if (err)
-		(void)storage_cpu_end(&b->storage, r->direction);
+		(void)storage_end(&b->storage, r->direction);
 	return err;
 }
 
@@ -153,12 +153,12 @@ DMABUF_PUBLIC int dma_buf_begin_cpu_access(struct dma_buf *dmabuf, size_t start,
 		return dmabuf_fail(EACCES, "CPU write access to a read-only share");
 	err = control_intact(&b->control);
 	if (!err)
-		err = storage_begin(b, STORAGE_WAIT);
+		err = storage_access_begin(b, STORAGE_WAIT);
 	if (err)
 		return err;
 	err = begin_bracket(b, &r);
 	if (err) {
-		storage_end(b);
+		storage_access_end(b);
 		return err;
 	}
 	atomic_store_explicit(&b->accessed, true, memory_order_release);
@@ -183,8 +183,8 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	ownership_count_writer(b, direction, -1);
 	if (b->base.ops->end_cpu_access)
 		op_err = b->base.ops->end_cpu_access(dmabuf, start, len, direction);
-	storage_err = storage_cpu_end(&b->storage, direction);
-	storage_end(b);
+	storage_err = storage_end(&b->storage, direction);
+	storage_access_end(b);
 	if (!err)
 		err = op_err;
 	return err ? err : storage_err;
@@ -304,7 +304,7 @@ DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 	int err = buffer_check(dmabuf);
 
 	if (!err)
-		err = storage_begin(b, STORAGE_WAIT);
+		err = storage_access_begin(b, STORAGE_WAIT);
 	if (err) {
 		errno = -err;
 		return NULL;
@@ -317,7 +317,7 @@ DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
 	vaddr = b->vmapped;
 	pthread_mutex_unlock(&b->access_lock);
 	err = errno;
-	storage_end(b);
+	storage_access_end(b);
 	errno = err;
 	return vaddr;
 }
@@ -359,7 +359,7 @@ DMABUF_PUBLIC void *dma_buf_mmap(struct dma_buf *dmabuf, size_t offset, size_t l
 				       offset, length, dmabuf->size);
 	if ((prot & PROT_WRITE) && b->storage.read_only)
 		return dmabuf_fail_ptr(EACCES, "writable mmap of a read-only buffer");
-	err = storage_begin(b, STORAGE_WAIT);
+	err = storage_access_begin(b, STORAGE_WAIT);
 	if (err) {
 		errno = -err;
 		return NULL;
@@ -369,7 +369,7 @@ DMABUF_PUBLIC void *dma_buf_mmap(struct dma_buf *dmabuf, size_t offset, size_t l
 	else
 		vaddr = b->storage.ops->map(&b->storage, offset, length, prot);
 	err = errno;
-	storage_end(b);
+	storage_access_end(b);
 	errno = err;
 	return vaddr;
 }

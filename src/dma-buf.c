@@ -270,7 +270,7 @@ DMABUF_PUBLIC int dma_buf_fd(struct dma_buf *dmabuf, int flags)
 /* Where it is now, and stays. */
 static int storage_hand_out(struct buffer *b, int flags)
 {
-	int fd = storage_begin(b, STORAGE_WAIT);
+	int fd = storage_access_begin(b, STORAGE_WAIT);
 
 	if (fd)
 		return fd;
@@ -278,7 +278,7 @@ static int storage_hand_out(struct buffer *b, int flags)
 	/* Nobody moves it before the end of this access, nor, having seen this, after. */
 	if (fd >= 0)
 		atomic_fetch_or(&shared_storage(b)->out, SHM_STORAGE_RAW);
-	storage_end(b);
+	storage_access_end(b);
 	return fd;
 }
 

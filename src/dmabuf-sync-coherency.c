@@ -36,13 +36,13 @@ static int cpu_begin(struct sync_member *m)
 static int cpu_begin_itself(struct sync_member *m)
 {
 	struct storage *s = &m->hold.buffer->storage;
-	int err = storage_cpu_begin(s, as_cpu(m));
+	int err = storage_begin(s, as_cpu(m));
 
 	if (err)
 		return err;
 	err = cpu_begin(m);
 	if (err)
-		(void)storage_cpu_end(s, as_cpu(m));
+		(void)storage_end(s, as_cpu(m));
 	return err;
 }
 
@@ -63,7 +63,7 @@ int sync_coherency_begin(struct sync_member *m)
 {
 	int err;
 
-	err = storage_begin(m->hold.buffer, STORAGE_LOCKED);
+	err = storage_access_begin(m->hold.buffer, STORAGE_LOCKED);
 	if (err)
 		return err;
 	/* Somebody died with the buffer in hand: what is known of that now need not be guessed. */
@@ -71,10 +71,10 @@ int sync_coherency_begin(struct sync_member *m)
 		ownership_recover(m->hold.buffer);
 	err = m->type & DMA_BUF_ACCESS_DMA ? device_begin(m) : cpu_begin_itself(m);
 	m->begun = !err;
-	if (err)
-		storage_end(m->hold.buffer);
-	else
+	if (!err)
 		kernel_hold_begin(m);
+	else
+		storage_access_end(m->hold.buffer);
 	return err;
 }
 
@@ -86,7 +86,7 @@ static int cpu_end(struct sync_member *m)
 static int cpu_end_itself(struct sync_member *m)
 {
 	int err = cpu_end(m);
-	int err_storage = m->begun ? storage_cpu_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
+	int err_storage = m->begun ? storage_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
 
 	return err ? err : err_storage;
 }
@@ -107,7 +107,7 @@ int sync_coherency_end(struct sync_member *m)
 	int err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end_itself(m);
 
 	if (m->begun)
-		storage_end(m->hold.buffer);
+		storage_access_end(m->hold.buffer);
 	m->begun = false;
 	/* What was written is there for whom the kernel lets in now. */
 	kernel_hold_end(m);

@@ -109,7 +109,7 @@ static int lock_slot(struct dma_buf *dmabuf, unsigned int type, long timeout_ms,
 	int ret;
 
 	if (m) {
-		/* Else it might look as if who had it last had it now, and would wait for himself. */
+		/* Who had it last must not look as if he had it now, and waited for himself. */
 		sync_note(m, resv_self());
 		sync_member_set_type(m, type);
 		get_dma_buf(dmabuf);

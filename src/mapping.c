@@ -179,13 +179,13 @@ static int begin_access(struct attachment *a, bool try_only)
 	int err;
 
 	for (;;) {
-		err = storage_begin(b, try_only ? STORAGE_TRY : STORAGE_WAIT);
+		err = storage_access_begin(b, try_only ? STORAGE_TRY : STORAGE_WAIT);
 		if (err)
 			return err;
 		err = suits(a);
 		if (err > 0)
 			return 0;
-		storage_end(b);
+		storage_access_end(b);
 		if (err < 0)
 			return err;
 		if (try_only || moved)
@@ -218,14 +218,14 @@ static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
 	if (!try_only) {
 		pthread_mutex_lock(&a->map_lock);
 	} else if (pthread_mutex_trylock(&a->map_lock)) {
-		storage_end(to_buffer(attach->dmabuf));
+		storage_access_end(to_buffer(attach->dmabuf));
 		return dmabuf_fail_ptr(EBUSY, "another thread is mapping this attachment");
 	}
 	table = map_locked(a, direction, attrs, try_only);
 	pthread_mutex_unlock(&a->map_lock);
 	if (!table) {
 		err = errno;
-		storage_end(to_buffer(attach->dmabuf));
+		storage_access_end(to_buffer(attach->dmabuf));
 		errno = err;
 	}
 	return table;
@@ -297,7 +297,7 @@ DMABUF_PUBLIC int dma_buf_test_map_attachment(struct dma_buf_attachment *attach,
 		err = -errno;
 	}
 	pthread_mutex_unlock(&a->map_lock);
-	storage_end(to_buffer(attach->dmabuf));
+	storage_access_end(to_buffer(attach->dmabuf));
 	return err;
 }
 
@@ -360,7 +360,7 @@ static int unmap_locked(struct attachment *a, struct mapping **at)
 	give_back(a, m->table, m->direction, m->table == a->base.sgt);
 	atomic_fetch_sub(&attachment_entry(a)->mapped, 1);
 	free(m);
-	storage_end(to_buffer(a->base.dmabuf));
+	storage_access_end(to_buffer(a->base.dmabuf));
 	return err;
 }
 

@@ -40,7 +40,7 @@ static bool begin(struct dma_buf *dmabuf)
 	int err = buffer_check(dmabuf);
 
 	if (!err)
-		err = storage_begin(to_buffer(dmabuf), STORAGE_WAIT);
+		err = storage_access_begin(to_buffer(dmabuf), STORAGE_WAIT);
 	if (err)
 		errno = -err;
 	return !err;
@@ -50,7 +50,7 @@ static void end_failed(struct dma_buf *dmabuf)
 {
 	int err = errno;
 
-	storage_end(to_buffer(dmabuf));
+	storage_access_end(to_buffer(dmabuf));
 	errno = err;
 }
 
@@ -73,7 +73,7 @@ DMABUF_PUBLIC void dma_buf_put_scatterlist(struct dma_buf *dmabuf, struct dma_bu
 	dma_buf_sg_free_table(table);
 	free(table);
 	if (buffer_check(dmabuf) == 0)
-		storage_end(to_buffer(dmabuf));
+		storage_access_end(to_buffer(dmabuf));
 }
 
 /* Lock before asking: a page that is not there yet has no frame. */
@@ -141,7 +141,7 @@ DMABUF_PUBLIC void dma_buf_put_pfns(struct dma_buf *dmabuf, struct dma_buf_pfns 
 		pthread_mutex_lock(&b->access_lock);
 		pages_unlock(b);
 		pthread_mutex_unlock(&b->access_lock);
-		storage_end(b);
+		storage_access_end(b);
 	}
 	free(pfns);
 }

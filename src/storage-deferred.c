@@ -216,7 +216,7 @@ int storage_install(struct buffer *b, int fd, const struct home_storage *info)
 static int renew(struct buffer *b)
 {
 	struct deferred *d = b->storage.deferred;
-	struct home_storage info;
+	struct home_storage info = { .generation = 0 };
 	uint64_t generation;
 	int fd = -ESTALE, tries;
 

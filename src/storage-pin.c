@@ -145,7 +145,7 @@ static bool goes_on(struct buffer *b, struct entry *e)
 	if (control_intact(&b->control) < 0)
 		return false;
 	if (!e->deadline)
-		e->deadline = now + 2 * MOVING_MS * UINT64_C(1000000);
+		e->deadline = now + MOVING_MS * UINT64_C(2000000);
 	if (now < e->deadline)
 		return true;
 	dmabuf_fail(EIO, "the buffer is spoilt: the state of its storage changes all the time");

@@ -22,12 +22,12 @@ void storage_unpin(struct buffer *b);
  * -EBUSY with words: with STORAGE_TRY, it would have to wait; -ETIMEDOUT with words that name who
  * moves it; and what the home said.
  */
-static inline int storage_begin(struct buffer *b, enum storage_patience patience)
+static inline int storage_access_begin(struct buffer *b, enum storage_patience patience)
 {
 	return b->storage.deferred ? storage_pin(b, patience) : 0;
 }
 
-static inline void storage_end(struct buffer *b)
+static inline void storage_access_end(struct buffer *b)
 {
 	if (b->storage.deferred)
 		storage_unpin(b);

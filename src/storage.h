@@ -46,13 +46,13 @@ struct storage {
 	int fd;		 /* the payload's descriptor; compact: borrowed from the handle */
 	size_t size;	 /* payload bytes */
 	void *kept;	 /* the kept mapping, NULL before keep() */
-	bool own_fd;	 /* @fd is not the handle's, and -1 if there is none (yet) */
+	bool own_fd;	 /* @fd is not the handle's; -1: there is none (yet) */
 	bool read_only;	 /* the share is read-only */
 	bool may_write;	 /* this process may write through the kept mapping */
 	uint64_t device; /* what fstat says of fd */
 	uint64_t inode;
-	struct kernel_access *access; /* storage-kernel.c: who is at it; else NULL */
-	struct deferred *deferred;    /* storage-deferred.c; else NULL */
+	struct kernel_access *access; /* storage-kernel.c: who is at it */
+	struct deferred *deferred;    /* else NULL */
 };
 
 /* Payload and control block are one mapping already. */
@@ -74,12 +74,12 @@ int storage_adopt_read_only(struct storage *s, int fd, const struct control_fact
 int storage_adopt_kernel(struct storage *s, int fd, const struct control_facts *facts,
 			 struct control *c);
 
-static inline int storage_cpu_begin(struct storage *s, enum dma_data_direction direction)
+static inline int storage_begin(struct storage *s, enum dma_data_direction direction)
 {
 	return s->ops->begin ? s->ops->begin(s, direction) : 0;
 }
 
-static inline int storage_cpu_end(struct storage *s, enum dma_data_direction direction)
+static inline int storage_end(struct storage *s, enum dma_data_direction direction)
 {
 	return s->ops->end ? s->ops->end(s, direction) : 0;
 }

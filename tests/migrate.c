@@ -84,6 +84,26 @@ TEST(F6_pointers_stay)
 	dma_buf_put(d);
 }
 
+TEST(F6_what_was_unmapped_by_hand_is_left_alone)
+{
+	struct dma_buf *d;
+	char *part, *mine;
+
+	chunky_register();
+	d = export_written(3);
+	part = dma_buf_mmap(d, 0, 8192, PROT_READ | PROT_WRITE);
+	ASSERT(part);
+	mine = mmap(part, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		    0);
+	ASSERT(mine == part);
+	mine[7] = 77;
+	ASSERT_OK(dma_buf_migrate(d, "chunky", 0));
+	check_pattern(d, 3);
+	ASSERT_EQ(mine[7], 77);
+	ASSERT_OK(munmap(mine, (size_t)2 << 20));
+	dma_buf_put(d);
+}
+
 static int importer_checks(struct peer *peer, struct dma_buf *d)
 {
 	check_pattern(d, 3);
