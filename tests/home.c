@@ -255,6 +255,48 @@ TEST(F5_many_processes_ask_by_one_socket_at_the_same_time)
 	exporter_end(&e);
 }
 
+static void *ask_for_all(void *arg)
+{
+	struct dma_buf_heap_info list[DMA_BUF_MAX_HEAPS];
+	const struct remote *r = arg;
+	struct home_storage s;
+
+	for (int i = 0; i < 5; i++) {
+		check_storage(home_fetch(&r->block->address, r->socket, 1, MS, &s), &s, 1);
+		check_storage(prepare(r->block, -1, 1, &s), &s, 2);
+		ASSERT(home_heaps(&r->block->address, r->socket, MS, list) >= 6);
+	}
+	return NULL;
+}
+
+static int ask_in_threads(void *arg)
+{
+	struct remote *r = arg;
+	pthread_t threads[24];
+
+	for (int i = 0; i < 24; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, ask_for_all, r), 0);
+	for (int i = 0; i < 24; i++)
+		ASSERT_EQ(pthread_join(threads[i], NULL), 0);
+	close(r->socket);
+	return 0;
+}
+
+TEST_TIMEOUT(F5_more_visitors_than_there_is_room_for_are_all_served, 120)
+{
+	struct exporter_process e = { .more = NULL };
+	struct remote r = { .socket = exporter_start(&e) };
+	pid_t pids[6];
+
+	r.block = e.block;
+	for (int i = 0; i < 6; i++)
+		pids[i] = spawn(ask_in_threads, &r);
+	for (int i = 0; i < 6; i++)
+		ASSERT_EQ(reap_within(pids[i], 60000), 0);
+	close(r.socket);
+	exporter_end(&e);
+}
+
 /* Root in a user namespace of its own may make a network namespace. */
 static int ask_from_elsewhere(void *arg)
 {

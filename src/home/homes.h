@@ -23,10 +23,12 @@
 #define HOME_KEPT 4
 /* Visitors at a time; for one too many, one goes of the user who has most of them. */
 #define OFFICE_VISITORS 64
-/* Requests that take a while: at work on, and waiting for their turn, and those of one home. */
+#define OFFICE_VISITORS_MOST 96 /* with those who came when it was full */
+/* Requests that take a while: at work on, and waiting for their turn, and those of one home, which
+ * are as many as it can have holders. */
 #define OFFICE_THREADS 4
-#define OFFICE_JOBS 64
-#define HOME_JOBS 8
+#define OFFICE_JOBS 192
+#define HOME_JOBS 64
 
 struct kept {
 	int fd; /* -1: the place is free */
@@ -68,6 +70,7 @@ struct visit {
 	struct home *home; /* of a door; NULL: a visitor */
 	int fd;
 	uid_t user;
+	uint64_t since; /* of clock_ns() */
 	enum visit_state state;
 	struct home_address address; /* that was asked for */
 	struct wire_nonces nonces;
@@ -115,8 +118,8 @@ void storages_close(const int *fds, unsigned int count);
 int office_open(struct office *office);
 void office_close(struct office *office);
 
-/* visit.c: in the worker's thread; @fd is the visit's from here on. */
-void visit_begin(struct office *office, int fd);
+/* visit.c: in the worker's thread; @fd is the visit's from here on. False: no more for now. */
+bool visit_begin(struct office *office, int fd);
 /* In any thread: @visit has its descriptor, and is in the office's list of doors. */
 int visit_open_door(struct visit *visit);
 /* With the lock held; false: somebody else did. */

@@ -13,7 +13,9 @@
 #define BACKLOG 64
 /* Visitors taken at a time, so that a flood does not keep the thread from its other work. */
 #define ACCEPTS 16
+/* Until there may be a descriptor again, or room for more visitors. */
 #define PAUSE_NS 50000000u
+#define PAUSE_FULL_NS 5000000u
 
 static void visitors_came(struct worker_watch *watch, uint32_t events);
 
@@ -29,29 +31,32 @@ static void pause_ended(struct worker_timer *timer)
 		(void)worker_timer_start(timer, clock_ns() + PAUSE_NS, pause_ended);
 }
 
-/* There is no descriptor to take a visitor with, who would be announced again at once. */
-static void pause_for(struct office *o)
+/* Visitors who cannot be taken in now would be announced again at once. */
+static void pause_for(struct office *o, uint64_t ns)
 {
 	worker_unwatch(&o->watch);
-	(void)worker_timer_start(&o->pause, clock_ns() + PAUSE_NS, pause_ended);
+	(void)worker_timer_start(&o->pause, clock_ns() + ns, pause_ended);
 }
 
 static void visitors_came(struct worker_watch *watch, uint32_t events)
 {
 	struct office *o = container_of(watch, struct office, watch);
+	bool room = true;
 	int fd, err = 0;
 
-	for (int i = 0; i < ACCEPTS; i++) {
+	for (int i = 0; i < ACCEPTS && room; i++) {
 		homes_lock();
 		fd = o->closing ? -1 : accept4(o->fd, NULL, NULL, SOCK_CLOEXEC);
 		err = fd < 0 ? errno : 0;
 		homes_unlock();
 		if (fd < 0)
 			break;
-		visit_begin(o, fd);
+		room = visit_begin(o, fd);
 	}
 	if (err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS)
-		pause_for(o);
+		pause_for(o, PAUSE_NS);
+	else if (!room)
+		pause_for(o, PAUSE_FULL_NS);
 }
 
 /* With the lock held, so that no child has a copy that it does not know. */

@@ -15,6 +15,8 @@
 #include "home/homes.h"
 
 #define VISIT_NS (2 * UINT64_C(1000000000))
+/* So long nobody has to leave for another one of the same user. */
+#define VISIT_SAFE_NS 100000000u
 /* Knocks at a door taken at a time. */
 #define KNOCKS 16
 
@@ -187,16 +189,31 @@ static struct visit *choose_to_leave(struct office *o)
 	return chosen;
 }
 
+/*
+ * With the lock held and no room: who has to leave for @visit. NULL: nobody, as all are of the same
+ * user and have not had much time.
+ */
+static struct visit *make_room(struct office *o, const struct visit *visit)
+{
+	struct visit *leaves = choose_to_leave(o);
+
+	if (leaves->user == visit->user && visit->since - leaves->since < VISIT_SAFE_NS &&
+	    o->visit_count < OFFICE_VISITORS_MOST)
+		return NULL;
+	visit_take(leaves);
+	return leaves;
+}
+
 /* Whoever had to leave for it is the caller's to end. */
-static struct visit *enter(struct office *o, struct visit *visit, bool *entered)
+static struct visit *enter(struct office *o, struct visit *visit, bool *entered, bool *room)
 {
 	struct visit *leaves = NULL;
 
 	homes_lock();
 	*entered = !o->closing;
-	if (*entered && o->visit_count == OFFICE_VISITORS) {
-		leaves = choose_to_leave(o);
-		visit_take(leaves);
+	if (*entered && o->visit_count >= OFFICE_VISITORS) {
+		leaves = make_room(o, visit);
+		*room = leaves != NULL;
 	}
 	if (*entered) {
 		list_add_before(&visit->link, &o->visits);
@@ -215,28 +232,30 @@ static uid_t user_of(int fd)
 	return peer.uid;
 }
 
-void visit_begin(struct office *o, int fd)
+bool visit_begin(struct office *o, int fd)
 {
 	struct visit *visit = calloc(1, sizeof(*visit)), *leaves;
-	bool entered;
+	bool entered, room = true;
 
 	if (!visit) {
 		close(fd);
-		return;
+		return true;
 	}
 	list_init(&visit->link);
 	visit->office = o;
 	visit->fd = fd;
 	visit->user = user_of(fd);
+	visit->since = clock_ns();
 	visit->state = VISIT_HELLO;
-	leaves = enter(o, visit, &entered);
+	leaves = enter(o, visit, &entered, &room);
 	if (leaves)
 		visit_end(leaves);
 	if (!entered)
 		visit_end(visit);
-	else if (worker_timer_start(&visit->timer, clock_ns() + VISIT_NS, visit_is_over) < 0 ||
+	else if (worker_timer_start(&visit->timer, visit->since + VISIT_NS, visit_is_over) < 0 ||
 		 worker_watch_fd(&visit->watch, fd, EPOLLIN, visitor_speaks) < 0)
 		leave(visit);
+	return room;
 }
 
 /* Somebody shut it: the next home_connect() makes another. */
@@ -276,7 +295,7 @@ static void somebody_knocks(struct worker_watch *watch, uint32_t events)
 		if (got < 0 || fd < 0)
 			continue;
 		if (wire_is(&m, (size_t)got, WIRE_KNOCK) && talk_is_socket(fd))
-			visit_begin(door->office, fd);
+			(void)visit_begin(door->office, fd);
 		else
 			close(fd);
 	}

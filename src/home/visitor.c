@@ -16,8 +16,9 @@
 
 /* The end of one talk: without words, as another one may go better. No errno is that large. */
 #define HUNG_UP (-100000)
-/* A home that has too many visitors sends some away. */
-#define TRIES 5
+/* Between two talks with a home that has too much to do. */
+#define PAUSE_FIRST_MS 1
+#define PAUSE_LAST_MS 16
 
 static int no_answer(void)
 {
@@ -126,7 +127,7 @@ static int call_by_socket(int socket, uint64_t deadline)
 	if (!err)
 		return ends[0];
 	close(ends[0]);
-	return err;
+	return err == HUNG_UP ? died() : err;
 }
 
 /* What the home said instead: why it does not go on. */
@@ -228,20 +229,34 @@ static int ask_once(const struct home_address *address, int socket, struct wire_
 	return err;
 }
 
+/* A home that has too many visitors sends some away, and one with too many requests says so. */
+static bool come_again(int err, int *pause_ms, uint64_t deadline)
+{
+	int left = clock_left(deadline);
+
+	if ((err != HUNG_UP && err != -EBUSY) || !left)
+		return false;
+	(void)poll(NULL, 0, *pause_ms < left ? *pause_ms : left);
+	*pause_ms = *pause_ms * 2 < PAUSE_LAST_MS ? *pause_ms * 2 : PAUSE_LAST_MS;
+	return true;
+}
+
 /* 0, with a descriptor in *@storage_fd if one was asked for. @m is zero if there was no answer. */
 static int ask(const struct home_address *address, int socket, struct wire_request *request,
 	       union wire_message *m, int *storage_fd, uint64_t deadline)
 {
-	int err = HUNG_UP;
+	int err, pause_ms = PAUSE_FIRST_MS;
+	bool again = false;
 
-	memset(m, 0, sizeof(*m));
-	for (int i = 0; i < TRIES && err == HUNG_UP; i++) {
+	do {
+		memset(m, 0, sizeof(*m));
 		err = ask_once(address, socket, request, m, storage_fd, deadline);
 		/* It was there a moment ago. */
-		if (i && err == -EHOSTDOWN)
-			err = HUNG_UP;
-	}
-	return err == HUNG_UP ? died() : err;
+		if (again && err == -EHOSTDOWN)
+			return died();
+		again = true;
+	} while (come_again(err, &pause_ms, deadline));
+	return err == HUNG_UP ? no_answer() : err;
 }
 
 static int check(const struct home_address *address, int timeout_ms)
