@@ -5,7 +5,8 @@
 #include <fcntl.h>
 #include <linux/udmabuf.h>
 #include <poll.h>
-#include <stdarg.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,6 +19,8 @@
 #include "harness/harness.h"
 
 static struct fake_video *the_fake;
+/* Drivers have one, too. What they do within may come back here. */
+static pthread_mutex_t driver_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static ino_t video_inode, udmabuf_inode;
 /* Where in its memfd the udmabuf behind a descriptor begins. */
 static uint64_t udmabuf_offset[1024];
@@ -26,8 +29,9 @@ int __real_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
-int __real_open64(const char *path, int flags, ...);
-int __wrap_open64(const char *path, int flags, ...);
+/* The mode is anything where it is not asked for. */
+int __real_open64(const char *path, int flags, mode_t mode);
+int __wrap_open64(const char *path, int flags, mode_t mode);
 
 static bool is_output(const struct fake_video *f)
 {
@@ -301,9 +305,9 @@ static int export_buffer(struct fake_video *f, struct v4l2_exportbuffer *e)
 
 static int query_capabilities(const struct fake_video *f, struct v4l2_capability *c)
 {
-	strcpy((char *)c->driver, "fake");
-	strcpy((char *)c->card, "a fake camera");
-	strcpy((char *)c->bus_info, "platform:fake-000");
+	snprintf((char *)c->driver, sizeof(c->driver), "fake");
+	snprintf((char *)c->card, sizeof(c->card), "a fake camera");
+	snprintf((char *)c->bus_info, sizeof(c->bus_info), "platform:fake-000");
 	c->capabilities = f->caps | V4L2_CAP_DEVICE_CAPS;
 	c->device_caps = f->caps;
 	return 0;
@@ -380,16 +384,10 @@ static int make_udmabuf(const struct udmabuf_create *create)
 	return fd;
 }
 
-int __wrap_ioctl(int fd, unsigned long request, void *argument)
+static int call(struct fake_video *f, unsigned long request, void *argument)
 {
-	struct fake_video *f = the_fake;
-	ino_t inode = f ? inode_of(fd) : 0;
 	int ret;
 
-	if (inode && inode == udmabuf_inode)
-		return make_udmabuf(argument);
-	if (!inode || inode != video_inode)
-		return __real_ioctl(fd, request, argument);
 	f->calls++;
 	if (f->gone)
 		return fails(ENODEV);
@@ -401,16 +399,26 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument)
 	return ret;
 }
 
-int __wrap_open64(const char *path, int flags, ...)
+int __wrap_ioctl(int fd, unsigned long request, void *argument)
 {
-	mode_t mode = 0;
-	va_list args;
+	struct fake_video *f = the_fake;
+	ino_t inode = f ? inode_of(fd) : 0;
+	int ret;
+
+	if (inode && inode == udmabuf_inode)
+		return make_udmabuf(argument);
+	if (!inode || inode != video_inode)
+		return __real_ioctl(fd, request, argument);
+	pthread_mutex_lock(&driver_lock);
+	ret = call(f, request, argument);
+	pthread_mutex_unlock(&driver_lock);
+	return ret;
+}
+
+int __wrap_open64(const char *path, int flags, mode_t mode)
+{
 	int fd;
 
-	va_start(args, flags);
-	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
-		mode = va_arg(args, mode_t);
-	va_end(args);
 	if (!the_fake || strcmp(path, "/dev/udmabuf"))
 		return __real_open64(path, flags, mode);
 	if (the_fake->no_udmabuf)
@@ -439,7 +447,9 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
 	if (count != 1 || !the_fake || inode_of(fds->fd) != video_inode)
 		return __real_poll(fds, count, timeout);
+	pthread_mutex_lock(&driver_lock);
 	fds->revents = happens(the_fake, fds->events);
+	pthread_mutex_unlock(&driver_lock);
 	if (fds->revents)
 		return 1;
 	/* Nothing can happen meanwhile. */
@@ -470,7 +480,7 @@ static void show(struct fake_video *f, const struct fake_buffer *b)
 	ASSERT_EQ(pread(last->fd, &f->last_byte, 1, (off_t)(last->offset + last->used - 1)), 1);
 }
 
-void fake_tick(struct fake_video *f)
+static void tick(struct fake_video *f)
 {
 	struct fake_buffer *b;
 
@@ -494,4 +504,11 @@ void fake_tick(struct fake_video *f)
 		fill(&b->planes[p], f->size[p], (uint8_t)(f->sequence + p));
 	}
 	b->sequence = f->sequence++;
+}
+
+void fake_tick(struct fake_video *f)
+{
+	pthread_mutex_lock(&driver_lock);
+	tick(f);
+	pthread_mutex_unlock(&driver_lock);
 }

@@ -179,8 +179,8 @@ static struct dma_buf_device_parameters needs_of(const char *driver, const char 
 	struct v4l2_device v = { 0 };
 	struct dma_buf_device_parameters p;
 
-	strcpy(v.driver, driver);
-	strcpy(v.bus, bus);
+	snprintf(v.driver, sizeof(v.driver), "%s", driver);
+	snprintf(v.bus, sizeof(v.bus), "%s", bus);
 	v4l2_parameters(&v, makedev(81, 3), root, &p);
 	return p;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Video devices (mission row H1): formats, memory, frames. */
 #include <errno.h>
+#include <pthread.h>
 
 #include "v4l2-util.h"
 
@@ -385,5 +386,52 @@ TEST(H1_a_forked_child_leaves_the_parents_camera_alone)
 	ASSERT_EQ(reap(spawn(use_parents_camera, &rig)), 0);
 	fake_tick(&rig.fake);
 	ASSERT_EQ(rig_reap(&rig).result, 0);
+	rig_close(&rig);
+}
+
+#define THREAD_FRAMES 300
+
+static void *reap_and_queue(void *arg)
+{
+	struct dma_buf_v4l2_completion done;
+	struct rig *rig = arg;
+
+	for (int n = 0; n < THREAD_FRAMES;) {
+		int got = dma_buf_v4l2_reap(rig->dev, &done, 1, 1);
+
+		if (got == -ETIMEDOUT || got == -ENOENT)
+			continue;
+		ASSERT_EQ(got, 1);
+		ASSERT_OK(rig_queue(rig, (unsigned int)done.cookie));
+		n++;
+	}
+	return NULL;
+}
+
+static void *ask(void *arg)
+{
+	struct rig *rig = arg;
+	char text[384];
+
+	while (rig_info(rig).frames < THREAD_FRAMES)
+		ASSERT_OK(dma_buf_v4l2_describe(rig->dev, text, sizeof(text)));
+	return NULL;
+}
+
+TEST(H1_threads_share_a_camera)
+{
+	pthread_t threads[2];
+	struct rig rig = { 0 };
+
+	fake_init(&rig.fake, CAPTURE);
+	rig_set_up(&rig, NV12, DMA_BUF_V4L2_AUTO, 4);
+	rig_start(&rig);
+	ASSERT_EQ(pthread_create(&threads[0], NULL, reap_and_queue, &rig), 0);
+	ASSERT_EQ(pthread_create(&threads[1], NULL, ask, &rig), 0);
+	while (rig_info(&rig).frames < THREAD_FRAMES)
+		fake_tick(&rig.fake);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	ASSERT_EQ(rig_info(&rig).queued, 4);
 	rig_close(&rig);
 }
