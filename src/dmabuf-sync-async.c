@@ -14,7 +14,6 @@
 #include "process.h"
 #include "resv/fast.h"
 #include "resv/thread.h"
-#include "resv/token.h"
 #include "shm/life.h"
 #include "shm/sleep.h"
 #include "text.h"
@@ -491,10 +490,8 @@ static bool first_step(struct sync_attempt *a)
 {
 	unsigned int i;
 
-	for (i = a->at; i < a->count; i++) {
+	for (i = a->at; i < a->count; i++)
 		sync_note(a->members[i], 0);
-		resv_token_pass(&a->members[i]->hold);
-	}
 	if (!a->func && !a->num_inputs)
 		return step(a);
 	ask(a);

@@ -74,7 +74,7 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 	for (; at < count; at++) {
 		if (deadline)
 			sync_say_acquiring(members, at, true, members[at]->hold.buffer->key.inode);
-		members[at]->hold.holding = count > 1;
+		members[at]->hold.holding = at > 0;
 		sync_note(members[at], resv_self());
 		ret = resv_lock(&members[at]->hold, members[at]->hold.kind, deadline, intr);
 		if (ret == -EOWNERDEAD)

@@ -13,7 +13,6 @@
 #include "list.h"
 #include "process.h"
 #include "resv/thread.h"
-#include "resv/token.h"
 
 /* Whoever sets the second of these frees it. */
 #define RELEASE_GIVEN 1u  /* the holds are given back, and nobody looks at them any more */
@@ -243,10 +242,8 @@ static void exchange_members(struct sync_release *r, struct dmabuf_sync *sync)
 	sync->members = members;
 	sync->room = room;
 	sync_members_changed(sync);
-	for (i = 0; i < r->count; i++) {
+	for (i = 0; i < r->count; i++)
 		sync_note(r->members[i], 0);
-		resv_token_pass(&r->members[i]->hold);
-	}
 }
 
 void sync_unlock_error(struct dmabuf_sync *sync, int error)

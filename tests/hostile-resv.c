@@ -120,8 +120,7 @@ static void scribble(const struct forged *f)
 		atomic_store(&entry->acquiring, (uint32_t)random_word() % 2);
 	}
 	atomic_store(&state->word, random_word() % 3 ? random_word() : random_word() & ~7ull);
-	atomic_store(&state->token[random_word() % SHM_RESV_TOKENS], (uint32_t)random_word());
-	atomic_store(&state->line[random_word() % SHM_RESV_TOKENS], (uint32_t)random_word());
+	atomic_store(&state->watchers, (uint32_t)random_word() % 4);
 	atomic_store(&state->busy[0], random_word());
 	atomic_store(&state->busy[1], random_word());
 	atomic_store(&state->used, random_word() % 3 ? SHM_RESV_ENTRIES : (uint32_t)random_word());

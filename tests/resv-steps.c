@@ -18,7 +18,6 @@
 
 #include "harness.h"
 #include "resv/fast.h"
-#include "resv/token.h"
 #include "step.h"
 
 /* An entry that is not in the page of the state words, and one that is. */
@@ -425,10 +424,6 @@ static void rewrite_at_each_step(uint64_t (*how)(uint64_t word))
 	step_prepare(rewrite);
 }
 
-static void handler(int signal)
-{
-}
-
 TEST(D3_D5_taking_ends_whatever_a_peer_writes)
 {
 	struct resv_hold h = { .entry = NEAR, .kind = RESV_WRITE };
@@ -477,30 +472,23 @@ TEST(D3_D5_giving_back_ends_whatever_a_peer_writes)
 	rig_free();
 }
 
-/* Before it is waited for the buffer itself, and so before the place in the queue. */
-TEST(D1_a_handler_ends_the_wait_for_a_token)
+static void begin_to_watch(void)
 {
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
-	struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
-	struct resv_hold h = { .entry = NEAR, .no_yield = 100 };
-	int i, token, ret = 0;
+	atomic_fetch_or(state_word(), RESV_WATCHED);
+}
+
+TEST(D4_one_who_begins_to_watch_in_that_moment_keeps_no_word_from_going_back)
+{
+	struct resv_sweep sweep;
 
 	rig_init();
-	h.state = resv_state_line(&rig.control, 0);
-	atomic_store(state_word(), resv_word(RESV_EXCLUSIVE, 5, 100));
-	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
-	ASSERT_OK(setitimer(ITIMER_REAL, &often, NULL));
-	/* On a busy machine the signals of one wait may all come while it does not sleep. */
-	for (i = 0; i < 1000 && ret != -EINTR; i++) {
-		resv_token_pass(&h);
-		for (token = 0; token < SHM_RESV_TOKENS; token++)
-			atomic_store(&h.state->token[token], 100);
-		h.no_yield = 100;
-		ret = resv_token_take(&h, FUTEX_FOREVER);
-	}
-	ASSERT_OK(setitimer(ITIMER_REAL, &never, NULL));
-	ASSERT_EQ(ret, -EINTR);
-	ASSERT_EQ(h.token, 0);
+	atomic_store(state_word(), resv_word(RESV_SLOW, 5, RESV_NOBODY));
+	resv_mark(&rig.others, 0, FAR);
+	atomic_store(entry_word(FAR), resv_entry(RESV_IDLE, 0, 3, 9));
+	before_access(resv_entry_line(&rig.control, FAR), PROT_NONE, begin_to_watch);
+	resv_advance(&rig.control, 0, &sweep);
+	ASSERT_EQ(rig.faults, 1);
+	ASSERT_EQ(atomic_load(state_word()), resv_word(RESV_FREE, 6, 0));
 	rig_free();
 }
 

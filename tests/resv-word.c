@@ -30,16 +30,16 @@ static const uint32_t whos[] = { 0, 1, 2, 3, 31, 32, 125, 0x55555555, 0x80000000
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Every mode, with and without `queued`, these generations and names. */
+/* Every mode, with and without `queued` and `watched`, these generations and names. */
 static uint64_t word_number(unsigned int i)
 {
-	uint64_t word = resv_word((enum resv_mode)(i % 4), generations[i / 8 % COUNT(generations)],
-				  whos[i / 8 / COUNT(generations)]);
+	uint64_t word = resv_word((enum resv_mode)(i % 4), generations[i / 16 % COUNT(generations)],
+				  whos[i / 16 / COUNT(generations)]);
 
-	return word | (i & 4 ? RESV_QUEUED : 0);
+	return word | (i & 4 ? RESV_QUEUED : 0) | (i & 8 ? RESV_WATCHED : 0);
 }
 
-#define WORDS (8 * COUNT(generations) * COUNT(whos))
+#define WORDS (16 * COUNT(generations) * COUNT(whos))
 
 TEST(D8_the_fields_of_a_state_word_do_not_overlap)
 {
@@ -50,8 +50,8 @@ TEST(D8_the_fields_of_a_state_word_do_not_overlap)
 
 		ASSERT_EQ(resv_word_mode(word), i % 4);
 		ASSERT_EQ(resv_word_queued(word), (i & 4) != 0);
-		ASSERT_EQ(resv_word_generation(word), generations[i / 8 % COUNT(generations)]);
-		ASSERT_EQ(resv_word_who(word), whos[i / 8 / COUNT(generations)]);
+		ASSERT_EQ(resv_word_generation(word), generations[i / 16 % COUNT(generations)]);
+		ASSERT_EQ(resv_word_who(word), whos[i / 16 / COUNT(generations)]);
 	}
 	ASSERT_EQ(resv_word_generation(resv_word(RESV_SLOW, RESV_GENERATION_MASK + 1, 7)), 0);
 	ASSERT_EQ(resv_word_who(resv_word(RESV_SLOW, RESV_GENERATION_MASK + 1, 7)), 7);
@@ -169,10 +169,11 @@ TEST(D8_giving_back_undoes_taking)
 				continue;
 			given = resv_word_put(read, entry);
 			others &= ~(1u << entry);
-			ASSERT_EQ(
-				given,
-				others ? resv_word(RESV_SHARED, resv_word_generation(word), others)
-				       : resv_word(RESV_FREE, resv_word_generation(word), 0));
+			ASSERT_EQ(given,
+				  others ? resv_word(RESV_SHARED, resv_word_generation(word),
+						     others) |
+						   (word & RESV_WATCHED)
+					 : resv_word(RESV_FREE, resv_word_generation(word), 0));
 		}
 }
 

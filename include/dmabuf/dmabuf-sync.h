@@ -19,8 +19,8 @@
  *   are taken one at a time, in ascending order of what fstat says of their descriptors. A thread
  *   that holds one sync object and locks another whose buffers come before gets EDEADLK instead of
  *   waiting for what may never come.
- * - First come, first served; readers share. Nobody who came later gets a buffer first if the two
- *   accesses exclude each other.
+ * - First come, first served; readers share. Nobody who came later gets a buffer before one who has
+ *   waited for half a millisecond, if the two accesses exclude each other.
  * - A hold ends: by unlock, by the death of its process, or by its lease (5 s from the grant of the
  *   group's last member, unless set otherwise) as soon as somebody else waits. Who lost a hold
  *   that way is told by dmabuf_sync_unlock(), which then changes nothing. A lease keeps nobody's

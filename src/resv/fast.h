@@ -54,10 +54,10 @@ static inline __attribute__((always_inline)) bool resv_take_word(struct resv_hol
 	return true;
 }
 
-/* The same, unless it was contended lately: then the run tokens have a say first. */
+/* The same, unless it was contended lately: then others may have the CPU first. */
 static inline __attribute__((always_inline)) bool resv_take(struct resv_hold *h, uint64_t kind)
 {
-	return !h->token && resv_take_word(h, kind);
+	return !h->contended && resv_take_word(h, kind);
 }
 
 /*
@@ -69,7 +69,7 @@ static inline __attribute__((always_inline)) bool resv_take_again(struct resv_ho
 {
 	uint64_t word = h->before, next = h->after;
 
-	if (h->token || !next ||
+	if (h->contended || !next ||
 	    !atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
 						     memory_order_acq_rel, memory_order_relaxed))
 		return false;

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "error.h"
 #include "resv/fast.h"
-#include "resv/token.h"
+#include "resv/linger.h"
 #include "text.h"
 
 /* How long tries find a buffer held, before they take the trouble to see since when. */
@@ -164,23 +164,29 @@ static int ensure_entry(struct resv_hold *h)
  */
 #define FOUND_TURNS 100
 
-bool resv_take_found(struct resv_hold *h)
+bool resv_take_marked(struct resv_hold *h, uint64_t mark)
 {
 	uint64_t word = atomic_load_explicit(&h->state->word, memory_order_relaxed), next;
 	unsigned int turns = 0;
 
 	while (turns++ < FOUND_TURNS &&
 	       (next = resv_word_take(word, h->entry, h->kind & RESV_WRITE))) {
-		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next,
+		if (!atomic_compare_exchange_strong_explicit(&h->state->word, &word, next | mark,
 							     memory_order_acq_rel,
 							     memory_order_relaxed))
 			continue;
+		/* The guess for giving it back is without a mark, so that none is missed. */
 		h->before = word;
-		h->after = next;
+		h->after = next & ~RESV_WATCHED;
 		atomic_store_explicit(&h->taken, true, memory_order_relaxed);
 		return true;
 	}
 	return false;
+}
+
+bool resv_take_found(struct resv_hold *h)
+{
+	return resv_take_marked(h, 0);
 }
 
 bool resv_put_found(struct resv_hold *h)
@@ -196,8 +202,10 @@ bool resv_put_found(struct resv_hold *h)
 							     memory_order_relaxed))
 			continue;
 		h->before = next;
-		h->after = resv_word_take(next, h->entry, h->kind & RESV_WRITE);
+		h->after = resv_word_take(next, h->entry, h->kind & RESV_WRITE) & ~RESV_WATCHED;
 		atomic_store_explicit(&h->taken, false, memory_order_relaxed);
+		if ((word & RESV_WATCHED) && !(next & RESV_WATCHED))
+			resv_wake_watcher(h->control, h->lock);
 		return true;
 	}
 	return false;
@@ -245,7 +253,7 @@ static int try_queue(struct resv_hold *h)
  */
 static bool tried_for_long(struct resv_hold *h)
 {
-	uint64_t word = resv_load(&h->state->word), now = clock_ns();
+	uint64_t word = resv_load(&h->state->word) & ~RESV_WATCHED, now = clock_ns();
 
 	if (h->tried.word != word)
 		h->tried = (struct resv_seen){ .word = word, .since = now };
@@ -283,25 +291,18 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 
 	if (ret)
 		return ret;
-	/* Contended lately: is it still our turn? */
-	if (h->token && deadline)
-		ret = resv_token_take(h, deadline);
+	if (h->contended && deadline)
+		resv_step_aside(h);
 	if (resv_take_word(h, kind))
 		return 0;
 	if (!deadline)
 		return lock_now(h);
-	if (!ret || !intr)
-		ret = resv_check_order(h);
-	if (!ret && !h->token && !h->holding) {
-		ret = resv_token_take(h, deadline);
-		if (resv_take_word(h, kind))
-			return 0;
-	}
-	if (ret == -EINTR && intr)
+	ret = resv_check_order(h);
+	if (!ret)
+		ret = resv_linger(h, deadline, intr);
+	if (ret == -EINTR)
 		return dmabuf_fail(EINTR, "the wait for a buffer was interrupted");
-	if (ret && ret != -EINTR)
-		return ret;
-	return wait_in_queue(h, deadline, intr);
+	return ret == -EAGAIN ? wait_in_queue(h, deadline, intr) : ret;
 }
 
 int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)

@@ -99,7 +99,8 @@ uint64_t resv_settle(const struct control *c, uint64_t lock)
 	for (turns = 0; resv_word_queued(word) && turns < RESV_TURNS; turns++) {
 		if (settle_entries(c, state, word))
 			resv_change(state, word,
-				    resv_word(RESV_SLOW, resv_word_generation(word), RESV_NOBODY));
+				    resv_word(RESV_SLOW, resv_word_generation(word), RESV_NOBODY) |
+					    (word & RESV_WATCHED));
 		word = resv_load(state);
 	}
 	return word;
@@ -141,6 +142,30 @@ static void read_entries(const struct control *c, uint64_t lock, struct resv_swe
 		}
 }
 
+void resv_wake_watcher(const struct control *c, uint64_t lock)
+{
+	struct shm_resv_state *state = resv_state_line(c, lock);
+
+	if (atomic_load(&state->watchers))
+		shm_futex_wake_one(resv_low_half(&state->word));
+}
+
+/* Nobody is left in the queue: back to the fast path, unless somebody joined since @word. */
+static void thaw(const struct control *c, uint64_t lock, uint64_t word)
+{
+	_Atomic(uint64_t) *state = &resv_state_line(c, lock)->word;
+	uint64_t free = resv_word(RESV_FREE, resv_word_generation(word) + 1, 0);
+
+	while (!resv_change(state, word, free)) {
+		/* Somebody may just have begun to watch; anything else is somebody else's doing. */
+		if ((word & RESV_WATCHED) || resv_load(state) != (word | RESV_WATCHED))
+			return;
+		word |= RESV_WATCHED;
+	}
+	if (word & RESV_WATCHED)
+		resv_wake_watcher(c, lock);
+}
+
 void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *s)
 {
 	struct resv_queue *q = &s->queue;
@@ -159,8 +184,7 @@ void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *s)
 		    resv_queue_grants(q, s->seen[e], generation))
 			grant(c, e, s->seen[e], q->torn);
 	if (!q->used && !q->torn && !resv_word_queued(s->word))
-		resv_change(&resv_state_line(c, lock)->word, s->word,
-			    resv_word(RESV_FREE, generation + 1, 0));
+		thaw(c, lock, s->word);
 }
 
 int resv_join(struct resv_hold *h)
@@ -179,7 +203,7 @@ int resv_join(struct resv_hold *h)
 		}
 		if (!resv_change(&h->state->word, word,
 				 resv_word(RESV_SLOW, resv_word_generation(word) + 1, h->entry) |
-					 RESV_QUEUED))
+					 RESV_QUEUED | (word & RESV_WATCHED)))
 			continue;
 		atomic_store_explicit(&h->queued, true, memory_order_relaxed);
 		resv_settle(h->control, h->lock);

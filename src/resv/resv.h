@@ -5,7 +5,8 @@
  * Who may touch a buffer, across processes: the protocol that model/README.md explains and checks,
  * under the names that it has there. A hold is one entry in a buffer's reservation; a thread at a
  * time uses it. Files: queue.c (what everybody does for everybody), hold.c (taking and giving
- * back), wait.c (looking, leases, deaths), report.c (who is in the way).
+ * back), linger.c (before the queue), wait.c (looking, leases, deaths), report.c (who is in the
+ * way).
  *
  * None of it takes a lock, and every loop ends: what peers scribble can spoil a buffer, never hang
  * or crash who shares it.
@@ -50,14 +51,13 @@ struct resv_hold {
 	uint64_t after;		       /* and as we make it of that; 0: not known, or not armed */
 	_Atomic(uintptr_t) thread;     /* whose it is while held, see resv_self(); 0: nobody's */
 	uint32_t entry;
-	uint8_t token;	      /* 1 + the run token that it may have, see token.h; 0: none */
+	uint8_t contended;    /* so many locks ago it was, less than that, see linger.h */
 	_Atomic(bool) taken;  /* by the fast path: the word named us when we left it */
 	_Atomic(bool) queued; /* in the queue: waiting, granted or lost, the entry's word says */
 	bool told;	      /* granted, and the content is torn */
 	/* from here on for the slow path */
-	uint64_t token_until;
-	uint8_t no_yield;	  /* how often a yield is not worth it, see token.c */
-	bool holding;		  /* its group has others, which wait while it does */
+	uint8_t no_yield;	  /* how often a yield is not worth it, see linger.c */
+	bool holding;		  /* its group has others already, which wait while it does */
 	struct resv_seen blocker; /* of our latest wait: short ones add up */
 	struct resv_seen tried;	  /* the state word that our latest tries found */
 	uint32_t lease_ms;
@@ -91,7 +91,8 @@ struct resv_waiter {
 	uint64_t next_look;
 	uint32_t looks;
 	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */
-	bool intr;     /* handlers are to be heard of, with SA_RESTART too */
+	uint32_t yields_to_end;
+	bool intr;		       /* handlers are to be heard of, with SA_RESTART too */
 	uint64_t known[SHM_RESV_BUSY]; /* which of these say something */
 	struct resv_seen seen[SHM_RESV_ENTRIES];
 };
@@ -112,16 +113,22 @@ static inline struct shm_resv_entry *resv_entry_line(const struct control *c, ui
 	return &resv_line(c, SHM_RESV_STATES + entry)->entry;
 }
 
-/* Where sleepers sleep: the half of an entry's word that has its state. */
-static inline _Atomic(uint32_t) *resv_futex(struct shm_resv_entry *entry)
+/* What a futex can look at: of a state word, all but who has it. */
+static inline _Atomic(uint32_t) *resv_low_half(_Atomic(uint64_t) *word)
 {
-	_Atomic(uint32_t) *halves = (_Atomic(uint32_t) *)(void *)&entry->word;
+	_Atomic(uint32_t) *halves = (_Atomic(uint32_t) *)(void *)word;
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	return halves + 1;
 #else
 	return halves;
 #endif
+}
+
+/* Where sleepers sleep: the half of an entry's word that has its state. */
+static inline _Atomic(uint32_t) *resv_futex(struct shm_resv_entry *entry)
+{
+	return resv_low_half(&entry->word);
 }
 
 static inline uint64_t resv_load(const _Atomic(uint64_t) *word)
@@ -193,6 +200,9 @@ uint64_t resv_settle(const struct control *c, uint64_t lock);
 /* Settle, read all entries, grant what can be, go back to FREE if nothing is left. */
 void resv_advance(const struct control *c, uint64_t lock, struct resv_sweep *sweep);
 
+/* The word was left free: wake one of those who sleep before the queue. */
+void resv_wake_watcher(const struct control *c, uint64_t lock);
+
 /* Join the queue with the armed entry. 0; -EIO with words. */
 int resv_join(struct resv_hold *h);
 
@@ -209,6 +219,12 @@ void resv_recover_slot(const struct control *c, uint32_t slot);
 bool resv_recover(const struct control *c, uint32_t e, uint64_t seen);
 
 /* hold.c */
+
+/*
+ * Take it by what the word is, if nothing is in the way. @mark: RESV_WATCHED if others may sleep
+ * whom nobody would wake else, or 0.
+ */
+bool resv_take_marked(struct resv_hold *h, uint64_t mark);
 
 /*
  * An entry for @h, whose other members are zeroed. @lock: RESV_LOCK or 0. @label is shown. 0;

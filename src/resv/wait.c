@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* Looking, leases, deaths, and sleeping in between. */
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "clock.h"
 #include "error.h"
 #include "resv/resv.h"
-#include "resv/token.h"
+#include "resv/relax.h"
 #include "shm/sleep.h"
 
 /* Sleeps get longer with the wait, but a peer that steals wake-ups gains no more than this. */
@@ -23,6 +24,8 @@
 #define ACQUIRING_LEASES 16
 /* How often one is looked at whose process ends: its last thread is seldom long in coming. */
 #define ENDING_NS 20000
+/* And so often without a sleep in between, which takes a multiple of that. */
+#define ENDING_YIELDS 50
 
 void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadline)
 {
@@ -246,19 +249,16 @@ int resv_sleep(struct resv_waiter *w)
 	ret = -EAGAIN;
 	if (!w->intr)
 		ret = life_wait(w->hold->control, w->slot, resv_futex(shared), expected, until);
-	/* Known to end: there is nothing to hear of any more. */
+	/* Known to end: there is nothing to hear of any more, and no sleep is short enough at
+	 * first. */
+	if (ret == -EAGAIN && life_ended(w->hold->control, w->slot) &&
+	    w->yields_to_end++ < ENDING_YIELDS) {
+		sched_yield();
+		return 0;
+	}
 	if (ret == -EAGAIN && atomic_load(resv_futex(shared)) == expected)
 		ret = shm_futex_wait(resv_futex(shared), expected, until);
 	return ret == -EINTR ? ret : 0;
-}
-
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
 }
 
 /* Whoever has the buffer runs on another CPU, or so it is hoped for a moment. */
@@ -270,7 +270,7 @@ static void spin(const struct resv_hold *h, uint64_t until)
 	       RESV_WAITING) {
 		if (++i % 64 == 0 && clock_ns() > until)
 			return;
-		relax();
+		resv_relax();
 	}
 }
 
@@ -292,9 +292,6 @@ int resv_wait(struct resv_waiter *w, bool intr)
 			if (resv_state(resv_load(&h->shared->word)) != RESV_WAITING)
 				continue;
 		}
-		/* Those who would come on now would only queue behind a hold that is not short. */
-		if (w->looks > 1)
-			resv_token_pass(h);
 		if (!interrupted && clock_ns() < w->deadline) {
 			interrupted = (w->sleep ? w->sleep(w) : resv_sleep(w)) == -EINTR && intr;
 			continue;

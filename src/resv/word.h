@@ -6,7 +6,7 @@
  * (pure: no memory but the arguments). Names are those of model/README.md, where the protocol is
  * explained and checked.
  *
- *	state word	mode 2, queued 1, reserved 1, generation 28, who 32
+ *	state word	mode 2, queued 1, watched 1, generation 28, who 32
  *	entry word	state 3, write 1, device 1, tears 1, asleep 1, lock 1, slot 6,
  *			ticket 24, age 26
  */
@@ -25,6 +25,8 @@ enum resv_mode {
 };
 
 #define RESV_QUEUED 4ull
+/* Somebody sleeps before the queue: who leaves the word free wakes one. A free word has none. */
+#define RESV_WATCHED 8ull
 #define RESV_GENERATION_BITS 28
 #define RESV_GENERATION_MASK ((1u << RESV_GENERATION_BITS) - 1)
 /* `who` of a word in SLOW that nobody is about to join: no entry has that index. */
@@ -100,7 +102,7 @@ static inline uint64_t resv_word_put(uint64_t word, uint32_t entry)
 	if (resv_word_mode(word) == RESV_EXCLUSIVE)
 		return resv_word(RESV_FREE, generation, 0);
 	others = resv_word_who(word) & ~(1u << entry);
-	return others ? resv_word(RESV_SHARED, generation, others)
+	return others ? resv_word(RESV_SHARED, generation, others) | (word & RESV_WATCHED)
 		      : resv_word(RESV_FREE, generation, 0);
 }
 

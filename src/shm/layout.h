@@ -26,7 +26,7 @@
 #include "coherency.h"
 
 #define SHM_MAGIC 0x3130667562616d64ull /* "dmabuf01" */
-#define SHM_VERSION 4
+#define SHM_VERSION 5
 #define SHM_HEADER_SIZE 4096
 
 /* shm_header.flags */
@@ -151,7 +151,6 @@ struct shm_counters {
  * around: line i is at (first + i) modulo SHM_RESV_LINES, with `first` by the buffer's identity.
  */
 #define SHM_RESV_LINES 128
-#define SHM_RESV_TOKENS 4
 #define SHM_RESV_BUSY 2
 #define SHM_RESV_STATES 2 /* access to the memory, the object's lock */
 #define SHM_RESV_ENTRIES (SHM_RESV_LINES - SHM_RESV_STATES)
@@ -162,9 +161,7 @@ struct shm_resv_state {
 	/* Not 0: an access has more to do than to take the word, SHM_LOCK_*. In the line of the
 	 * word, so that locking many buffers touches no further one. */
 	_Atomic(uint32_t) coherency;
-	/* Who of those that contend takes part, see resv/token.h. */
-	_Atomic(uint32_t) token[SHM_RESV_TOKENS];
-	_Atomic(uint32_t) line[SHM_RESV_TOKENS];
+	_Atomic(uint32_t) watchers; /* who may sleep on the word, see resv/linger.h */
 	/* A bit for each entry that may be in this word's queue, or torn: what a sweep reads. */
 	_Atomic(uint64_t) busy[SHM_RESV_BUSY];
 };
