@@ -90,12 +90,15 @@ inline resv_clear_blockers()
 
 /*
  * A compare-and-swap loop whose decision hangs on the word alone is one step: when it succeeds, the
- * word is what it was when read. resv_take(): the fast path, free, or shared and we read.
+ * word is what it was when read. resv_take(): the fast path, free, or shared and we read; mark is
+ * WATCHED_BIT if others may sleep whom nobody would wake else, or 0.
  */
+#define TAKEABLE(w) \
+	(!QUEUED(w) && (MODE(w) == FREE || (MODE(w) == SHARED && !(kind & WRITES))))
 inline resv_take()
 {
 	resv[b].word =
-		WORD(((kind & WRITES) -> EXCLUSIVE : SHARED), 0, ALSO(w), GENERATION(w));
+		WORD(((kind & WRITES) -> EXCLUSIVE : SHARED), 0, ALSO(w), GENERATION(w)) | KEPT(w) | mark;
 	ghost_grant(b, me, HOLD(ARMED, kind, 0, 0))
 }
 
@@ -136,6 +139,87 @@ inline resv_sleep()
 #endif
 		fi
 	}
+}
+
+#ifdef FAULT_WOKEN_FORGETS_OTHERS
+#define OTHERS 0
+#else
+#define OTHERS (resv[b].watchers -> WATCHED_BIT : 0)
+#endif
+
+/*
+ * resv_linger(): before the queue. Says in the word that somebody watches it, sleeps on it until it
+ * is left free, and tries to take it, over and over; or goes on to join, which a patience that is
+ * over makes it do at any time. It never ends between having been woken and a new mark, so that
+ * others who sleep are not forgotten.
+ */
+inline resv_linger()
+{
+	do
+	:: atomic { step(); resv[b].watchers++ };
+		resv_settle();
+		atomic {
+			if
+			:: TAKEABLE(w)
+			:: !TAKEABLE(w) && WATCHED(w) -> ok = 1
+			:: else ->
+				step();
+				CAS(resv[b].word, w, w | WATCHED_BIT)
+			fi;
+			w = w | WATCHED_BIT
+		};
+		if
+		:: atomic { ok && SAME_LOW_HALF(resv[b].word, w) -> watching[me] = 1; w = 0 };
+			atomic {
+				if
+				:: !watching[me] -> woken = 1
+#if DEATHS
+				:: watching[me] && deaths > 0 -> goto dying
+#endif
+#if STOPS
+				:: watching[me] && stops > 0 -> goto halted
+				:: watching[me] && stops > 0 -> watching[me] = 0; pause()
+#endif
+#if DEATHS || STOPS
+				:: watching[me] && excused -> watching[me] = 0; leave = 1
+#endif
+#ifdef DEADLINES
+				:: watching[me] -> watching[me] = 0; leave = 1
+#endif
+				fi
+			}
+		:: ok -> leave = 1
+		:: atomic { ok && !SAME_LOW_HALF(resv[b].word, w) }
+		:: !ok
+		fi;
+		atomic { step(); resv[b].watchers--; w = 0; ok = 0 };
+		if
+		:: woken -> mark = OTHERS
+		:: else
+		fi;
+		atomic {
+			w = resv[b].word;
+			if
+			:: TAKEABLE(w) ->
+				step();
+				w = resv[b].word;
+				if
+				:: TAKEABLE(w) ->
+					resv_take();
+					w = 0;
+					goto locked
+				:: else
+				fi
+			:: else
+			fi;
+			w = 0;
+			mark = 0
+		};
+		if
+		:: leave -> break
+		:: else
+		fi
+	od
 }
 
 /* resv_granted(): was the content torn, and is it still? Then nobody else holds it. */
@@ -199,7 +283,8 @@ proctype taker(byte me)
 {
 	short w, h, seen[TAKERS];
 	byte e, b, kind, grants, blockers, rounds = ROUNDS;
-	bool ok, tearing, told;
+	bool ok, tearing, told, woken, leave;
+	short mark;
 
 again:
 	if
@@ -222,11 +307,11 @@ again:
 		w = resv[b].word;
 		if
 		:: QUEUED(w)
-		:: !QUEUED(w) && (MODE(w) == FREE || (MODE(w) == SHARED && !(kind & WRITES))) ->
+		:: TAKEABLE(w) ->
 			step();
 			w = resv[b].word;
 			if
-			:: !QUEUED(w) && (MODE(w) == FREE || (MODE(w) == SHARED && !(kind & WRITES))) ->
+			:: TAKEABLE(w) ->
 				resv_take();
 				w = 0;
 				goto locked
@@ -237,12 +322,12 @@ again:
 			step();
 			w = resv[b].word;
 			if
-			:: w == WORD(SLOW, 0, 0, GENERATION(w)) ->
+			:: (w & ~WATCHED_BIT) == WORD(SLOW, 0, 0, GENERATION(w)) ->
 #ifdef FAULT_ENTRY_AFTER_CAS
 				ARM();
 #endif
 				/* resv_join() */
-				resv[b].word = WORD(SLOW, 1, BIT(me), GENERATION(w) + 1);
+				resv[b].word = WORD(SLOW, 1, BIT(me), GENERATION(w) + 1) | KEPT(w);
 				w = 0;
 				break
 			:: else
@@ -251,7 +336,10 @@ again:
 	   };
 		if
 		:: QUEUED(w) -> resv_settle()
-		:: else ->
+#ifdef LINGERS
+		:: !QUEUED(w) && !leave -> w = 0; resv_linger()
+#endif
+		:: !QUEUED(w) ->
 			/* resv_freeze(): an atomic or, which cannot fail */
 			atomic { step(); resv[b].word = resv[b].word | QUEUED_BIT }
 		fi
@@ -279,7 +367,7 @@ again:
 				:: STATE(h) == WAITING ->
 					resv[b].hold[me] = HOLD(IDLE, 0, AGE(h) + 1, 0);
 					h = 0;
-					goto leave
+					goto leave_queue
 				:: else -> h = 0
 				fi
 			}
@@ -287,6 +375,13 @@ again:
 		fi
 	od;
 locked:
+	if
+	:: mark && !(kind & WRITES) ->
+		/* Other readers may have it too. */
+		resv_wake_watcher()
+	:: else
+	fi;
+	atomic { woken = 0; leave = 0; mark = 0 };
 #ifdef FAULT_ENTRY_AFTER_CAS
 	atomic {
 		step();
@@ -322,9 +417,10 @@ unlock:
 				/* resv_put() */
 				resv[b].word =
 					(WHO(w) == BIT(me) -> WORD(FREE, 0, 0, GENERATION(w)) :
-							      WORD(SHARED, 0, WHO(w) & ~BIT(me), GENERATION(w)));
+							      WORD(SHARED, 0, WHO(w) & ~BIT(me), GENERATION(w)) | KEPT(w));
+				w = WHO(w) == BIT(me) && WATCHED(w);
 				ghost_end(b, me);
-				goto next
+				goto left
 			:: else
 			fi
 		:: else -> w = 0; break
@@ -352,12 +448,21 @@ unlock:
 			(IS_TORN(h) -> HOLD(TORN, 0, AGE(h) + 1, 0) : HOLD(IDLE, 0, AGE(h) + 1, 0));
 		h = 0
 	};
-leave:
+leave_queue:
 	resv_advance();
+	goto next;
+left:
+#ifndef FAULT_PUT_WAKES_NOBODY
+	if
+	:: w -> w = 0; resv_wake_watcher()
+	:: else
+	fi;
+#endif
 next:
 	atomic {
 		w = 0;
 		h = 0;
+		ok = 0;
 		seen[0] = 0;
 		seen[1] = 0;
 		seen[LAST] = 0;
@@ -371,12 +476,12 @@ next:
 	};
 #if STOPS
 halted:
-	d_step { stops--; frozen[me] = 2; excused = 1; changed() };
+	d_step { stops--; frozen[me] = 2; excused = 1; watching[me] = 0; changed() };
 	goto done;
 #endif
 #if DEATHS
 dying:
-	d_step { deaths--; killed[me] = 1; excused = 1; asleep[me] = 0; changed() };
+	d_step { deaths--; killed[me] = 1; excused = 1; asleep[me] = 0; watching[me] = 0; changed() };
 	goto done;
 #endif
 done:
@@ -393,6 +498,9 @@ done:
 		ok = 0;
 		tearing = 0;
 		told = 0;
+		woken = 0;
+		leave = 0;
+		mark = 0;
 		rounds = 0;
 		seen[0] = 0;
 		seen[1] = 0;

@@ -11,6 +11,25 @@
 	:: else -> ok = 0 \
 	fi
 
+#ifdef FAULT_SETTLE_FORGETS_WATCHERS
+#define KEPT(w) 0
+#else
+#define KEPT(w) WATCHED(w)
+#endif
+
+/* resv_wake_watcher(): the word was left free, somebody may sleep on it. Any of them. */
+#define WAKE_WATCHER(x) :: resv[b].watchers && watching[x] -> watching[x] = 0
+inline resv_wake_watcher()
+{
+	atomic {
+		step();
+		if
+		ALL(WAKE_WATCHER)
+		:: else
+		fi
+	}
+}
+
 /*
  * resv_settle(): finish what `queued` announces, whoever announced it. Before SLOW the word is
  * frozen and the entries that it names become holds; in SLOW the entry that it names gets its
@@ -51,7 +70,7 @@ inline resv_settle()
 		:: e >= TAKERS ->
 			atomic {
 				step();
-				CAS(resv[b].word, w, WORD(SLOW, 0, 0, GENERATION(w)));
+				CAS(resv[b].word, w, WORD(SLOW, 0, 0, GENERATION(w)) | KEPT(w));
 				break
 			}
 		od
@@ -74,6 +93,12 @@ inline resv_settle()
 #define GRANT(e) resv[b].hold[e] = GRANTED_OF(seen[e]); ok = 1
 #else
 #define GRANT(e) CAS(resv[b].hold[e], seen[e], GRANTED_OF(seen[e]))
+#endif
+
+#ifdef FAULT_THAW_GIVES_UP
+#define THAWS_WATCHED(w) 0
+#else
+#define THAWS_WATCHED(w) (resv[b].word == ((w) | WATCHED_BIT))
 #endif
 
 /*
@@ -167,9 +192,22 @@ inline resv_advance()
 #ifdef FAULT_THAW_WITHOUT_REREADING
 				w = resv[b].word;
 #endif
-				CAS(resv[b].word, w, WORD(FREE, 0, 0, GENERATION(w) + 1));
+				/* If somebody only began to watch since it was read, it is tried again. */
+				ok = resv[b].word == w || THAWS_WATCHED(w);
+				if
+				:: ok ->
+					ok = WATCHED(resv[b].word) != 0;
+					resv[b].word = WORD(FREE, 0, 0, GENERATION(w) + 1)
+				:: else
+				fi;
 				w = 0
-			}
+			};
+#ifndef FAULT_THAW_WAKES_NOBODY
+			if
+			:: ok -> resv_wake_watcher()
+			:: else
+			fi
+#endif
 		:: else
 		fi
 	:: else -> w = 0

@@ -28,7 +28,7 @@
 #define STOPS 0 /* how many may be stopped, until later or for ever */
 #endif
 
-/* The state word: mode, queued, who (a bit for each entry), generation. */
+/* The state word: mode, queued, who (a bit for each entry), generation, watched. */
 #define FREE 0
 #define EXCLUSIVE 1
 #define SHARED 2
@@ -42,6 +42,11 @@
 #define WORD(mode, queued, who, generation) \
 	((mode) | ((queued) << 2) | ((who) << 3) | (((generation) & 15) << 7))
 #define BIT(e) (1 << (e))
+/* Somebody sleeps on the word, before the queue: who leaves it free wakes one. */
+#define WATCHED_BIT 2048
+#define WATCHED(w) ((w) & WATCHED_BIT)
+/* What a futex compares: all but who. */
+#define SAME_LOW_HALF(v, w) (((v) & ~(15 << 3)) == ((w) & ~(15 << 3)))
 
 /* An entry's word: state, what it is, generation of its own, ticket (the queue's order). */
 #define IDLE 0	   /* owned by a client, says nothing */
@@ -80,6 +85,7 @@
 typedef buffer {
 	short word;
 	short hold[TAKERS];
+	byte watchers; /* who may sleep on the word */
 	/* ghosts */
 	bool held[TAKERS];     /* from the grant until release, break or recovery */
 	bool touching[TAKERS]; /* from the grant until the memory is really left alone */
@@ -92,6 +98,7 @@ typedef buffer {
 buffer resv[BUFFERS];
 
 bool asleep[TAKERS]; /* in the kernel, until woken */
+bool watching[TAKERS]; /* the same, on the state word */
 bool looked[TAKERS]; /* ghost: looked again since anything last changed */
 bool killed[TAKERS];
 bool gone[TAKERS];    /* its last thread has gone and the kernel released its liveness lock */
