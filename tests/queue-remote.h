@@ -355,4 +355,32 @@ __attribute__((unused)) static unsigned int queue_held(struct dmabuf_queue *q)
 	return held;
 }
 
+__attribute__((unused)) static struct remote remote_block(void)
+{
+	struct remote r = { .options = { .policy = DMABUF_QUEUE_BLOCK } };
+
+	return r;
+}
+
+/* For a thread, while this one connects. */
+__attribute__((unused)) static void *let_in(void *arg)
+{
+	struct dmabuf_queue *q = arg;
+
+	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
+	return NULL;
+}
+
+__attribute__((unused)) static int dispatch_until_joined(struct dmabuf_queue *q, struct remote *r)
+{
+	struct pollfd p[2] = { { .fd = dmabuf_queue_fd(q), .events = POLLIN },
+			       { .fd = r->socket, .events = POLLIN } };
+
+	while (!p[1].revents) {
+		ASSERT(poll(p, 2, STEP_MS) > 0);
+		ASSERT_OK(dmabuf_queue_dispatch(q));
+	}
+	return remote_answer(r).result;
+}
+
 #endif

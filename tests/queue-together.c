@@ -4,14 +4,6 @@
 
 #include <pthread.h>
 
-static void *let_in(void *arg)
-{
-	struct dmabuf_queue *q = arg;
-
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	return NULL;
-}
-
 static struct dmabuf_queue_consumer *join(struct dmabuf_queue *q, enum dmabuf_queue_policy policy)
 {
 	struct dmabuf_queue_consumer_options o = {

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* The queue as it should be used: row E6. */
-#include "fence.h"
 #include "queue-remote.h"
 
 #include <pthread.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-
-static struct remote block(void)
-{
-	struct remote r = { .options = { .policy = DMABUF_QUEUE_BLOCK } };
-
-	return r;
-}
 
 TEST(E6_frames_arrive_whole_and_in_order)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r = block();
+	struct remote r = remote_block();
 	struct answer a;
 
 	remote_join(&r, q, queue_path());
@@ -42,7 +31,7 @@ TEST(E6_frames_arrive_whole_and_in_order)
 TEST(E6_all_consumers_get_the_same_memory)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r[3] = { block(), block(), block() };
+	struct remote r[3] = { remote_block(), remote_block(), remote_block() };
 	uint64_t *bytes;
 	struct dmabuf_frame frame;
 
@@ -66,7 +55,7 @@ TEST(E6_a_buffer_is_filled_again_when_the_last_has_given_it_back)
 {
 	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 3 };
 	struct dmabuf_queue *q = queue_make(&o);
-	struct remote quick = block(), slow = block();
+	struct remote quick = remote_block(), slow = remote_block();
 
 	quick.options.min_buffers = quick.options.preferred_buffers = 1;
 	slow.options = quick.options;
@@ -89,7 +78,7 @@ TEST(E6_a_buffer_is_filled_again_when_the_last_has_given_it_back)
 TEST(E6_a_frame_carries_its_format)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r = block();
+	struct remote r = remote_block();
 	struct dmabuf_frame frame;
 	struct answer a;
 
@@ -162,7 +151,7 @@ TEST(E6_a_blocking_consumer_misses_nothing_and_holds_the_producer_up)
 {
 	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 4 };
 	struct dmabuf_queue *q = queue_make(&o);
-	struct remote r = block();
+	struct remote r = remote_block();
 	uint64_t n = 0;
 
 	remote_join(&r, q, queue_path());
@@ -233,7 +222,7 @@ TEST(E6_who_drops_the_newest_gets_runs_without_gaps)
 TEST(E6_a_slow_consumer_costs_the_others_nothing)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote slow = { 0 }, quick = block();
+	struct remote slow = { 0 }, quick = remote_block();
 
 	remote_join(&slow, q, queue_path());
 	remote_join(&quick, q, queue_path());
@@ -251,7 +240,7 @@ TEST(E6_a_slow_consumer_costs_the_others_nothing)
 TEST(E6_who_comes_late_starts_with_the_next_frame)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r = block();
+	struct remote r = remote_block();
 	struct answer a;
 
 	for (uint64_t i = 0; i < 10; i++)
@@ -272,7 +261,7 @@ TEST(E6_the_pool_is_as_large_as_all_together_need)
 	struct dmabuf_queue_options o = { .min_buffers = 2 };
 	struct dmabuf_queue_consumer_info infos[2];
 	struct dmabuf_queue *q = queue_make(&o);
-	struct remote r[2] = { block(), block() };
+	struct remote r[2] = { remote_block(), remote_block() };
 	uint64_t n = 0;
 
 	r[0].options.preferred_buffers = 5;
@@ -298,23 +287,11 @@ TEST(E6_the_pool_is_as_large_as_all_together_need)
 	dmabuf_queue_destroy(q);
 }
 
-static int dispatch_until_joined(struct dmabuf_queue *q, struct remote *r)
-{
-	struct pollfd p[2] = { { .fd = dmabuf_queue_fd(q), .events = POLLIN },
-			       { .fd = r->socket, .events = POLLIN } };
-
-	while (!p[1].revents) {
-		ASSERT(poll(p, 2, STEP_MS) > 0);
-		ASSERT_OK(dmabuf_queue_dispatch(q));
-	}
-	return remote_answer(r).result;
-}
-
 TEST(E6_who_needs_more_than_the_pool_can_be_is_refused_by_name)
 {
 	struct dmabuf_queue_options o = { .min_buffers = 2, .max_buffers = 6 };
 	struct dmabuf_queue *q = queue_make(&o);
-	struct remote first = block(), second = block(), third = block();
+	struct remote first = remote_block(), second = remote_block(), third = remote_block();
 	struct answer a;
 
 	first.options.min_buffers = first.options.preferred_buffers = 3;
@@ -342,410 +319,6 @@ TEST(E6_who_needs_more_than_the_pool_can_be_is_refused_by_name)
 	remote_end(&first);
 	remote_end(&second);
 	remote_end(&third);
-	dmabuf_queue_destroy(q);
-}
-
-TEST(E6_a_producer_started_again_is_found_again)
-{
-	struct remote r = block();
-	struct dmabuf_queue *q;
-	struct answer a, b;
-
-	r.options.reconnect_ms = STEP_MS;
-	remote_start(&r, queue_path(), -1);
-	q = queue_make(NULL);
-	remote_enter(&r, q);
-	ASSERT_OK(queue_produce(q, 1, 0));
-	a = remote_do(&r, 't');
-	ASSERT_EQ(a.content, 1);
-	remote_order(&r, 't');
-	dmabuf_queue_destroy(q);
-	q = queue_make(NULL);
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	ASSERT_OK(queue_produce(q, 2, 0));
-	b = remote_answer(&r);
-	ASSERT_EQ(b.result, 1);
-	ASSERT_EQ(b.content, 2);
-	ASSERT_EQ(b.frame.flags, DMABUF_FRAME_FIRST);
-	ASSERT_EQ(b.connects, 2);
-	ASSERT(a.frame.epoch != b.frame.epoch);
-	/* Frames of both can be given back. */
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	ASSERT_EQ(queue_held(q), 0);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-/* The kernel says "reset" first where the other side had not read everything. */
-TEST(E6_what_a_producer_sent_before_its_end_arrives)
-{
-	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r = block();
-
-	remote_join(&r, q, queue_path());
-	ASSERT_OK(queue_produce(q, 1, 0));
-	ASSERT_EQ(remote_do(&r, 't').content, 1);
-	ASSERT_OK(queue_produce(q, 2, 0));
-	/* The producer never looks at this. */
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	dmabuf_queue_destroy(q);
-	ASSERT_EQ(remote_do(&r, 't').content, 2);
-	ASSERT_EQ(remote_do(&r, 't').result, -EPIPE);
-	remote_end(&r);
-}
-
-TEST(E6_an_event_loop_finds_a_producer_that_was_started_again)
-{
-	struct remote r = block();
-	struct dmabuf_queue *q;
-	struct answer a;
-
-	r.options.reconnect_ms = STEP_MS;
-	remote_start(&r, queue_path(), -1);
-	q = queue_make(NULL);
-	remote_enter(&r, q);
-	ASSERT_EQ(remote_do(&r, 'p').result, 0);
-	dmabuf_queue_destroy(q);
-	/* It notices, and finds nobody. */
-	ASSERT_EQ(remote_do(&r, 'T').result, -ETIMEDOUT);
-	remote_order(&r, 'E');
-	q = queue_make(NULL);
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	ASSERT_OK(queue_produce(q, 2, 0));
-	a = remote_answer(&r);
-	ASSERT_EQ(a.result, 1);
-	ASSERT_EQ(a.content, 2);
-	/* Connected again, it sleeps until something comes. */
-	ASSERT_EQ(remote_do(&r, 'p').result, 0);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-TEST(E6_a_lost_producer_is_an_error_for_who_does_not_connect_again)
-{
-	struct dmabuf_queue *q = queue_make(NULL);
-	struct remote r = block(), s = block();
-	struct answer a;
-
-	s.options.reconnect_ms = 50;
-	remote_join(&r, q, queue_path());
-	remote_join(&s, q, queue_path());
-	ASSERT_OK(queue_produce(q, 1, 0));
-	dmabuf_queue_destroy(q);
-	/* What was sent before is not lost. */
-	ASSERT_EQ(remote_do(&r, 't').content, 1);
-	a = remote_do(&r, 't');
-	ASSERT_EQ(a.result, -EPIPE);
-	ASSERT_STR_CONTAINS(a.words, "test-queue (pid");
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	ASSERT_EQ(remote_do(&r, 't').result, -EPIPE);
-	ASSERT_EQ(remote_do(&s, 't').content, 1);
-	ASSERT_EQ(remote_do(&s, 't').result, -EPIPE);
-	ASSERT_EQ(remote_do(&s, 't').result, -EPIPE);
-	remote_end(&r);
-	remote_end(&s);
-}
-
-TEST(E6_the_content_is_there_when_the_acquire_fence_signals)
-{
-	struct dmabuf_queue *q = queue_make(NULL);
-	int fence = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), signal = dup(fence);
-	struct remote r = block();
-	struct dmabuf_frame frame;
-	uint64_t *bytes, one = 1;
-
-	remote_join(&r, q, queue_path());
-	ASSERT_OK(dmabuf_queue_get(q, &frame, 0));
-	bytes = dma_buf_vmap(frame.dmabuf);
-	bytes[0] = 0;
-	frame.used = 8;
-	frame.acquire_fence = fence;
-	ASSERT_OK(dmabuf_queue_put(q, &frame));
-	/* It has the frame, and must wait for the fence. */
-	remote_order(&r, 't');
-	ASSERT_EQ(queue_held(q), 1);
-	bytes[0] = 5;
-	ASSERT_EQ(write(signal, &one, 8), 8);
-	ASSERT_EQ(remote_answer(&r).content, 5);
-	close(signal);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-TEST(E6_a_buffer_given_back_with_a_fence_is_empty_when_that_signals)
-{
-	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 2 };
-	struct dmabuf_queue *q = queue_make(&o);
-	struct remote r = block();
-
-	r.options.min_buffers = r.options.preferred_buffers = 1;
-	remote_join(&r, q, queue_path());
-	ASSERT_OK(queue_produce(q, 1, 0));
-	ASSERT_OK(queue_produce(q, 2, 0));
-	ASSERT_EQ(remote_do(&r, 't').content, 1);
-	ASSERT_EQ(remote_do(&r, 'f').result, 0);
-	ASSERT_ERR(queue_produce(q, 3, 20), ETIMEDOUT);
-	ASSERT_EQ(queue_held(q), 2);
-	ASSERT_EQ(remote_do(&r, 't').content, 2);
-	ASSERT_EQ(remote_do(&r, 'f').result, 0);
-	ASSERT_ERR(queue_produce(q, 3, 20), ETIMEDOUT);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "until its fence signals");
-	ASSERT_EQ(remote_do(&r, 's').result, 0);
-	ASSERT_OK(queue_produce(q, 3, STEP_MS));
-	ASSERT_OK(queue_produce(q, 4, STEP_MS));
-	ASSERT_EQ(remote_do(&r, 't').content, 3);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-/* The library's own fences, as descriptors, in both directions. */
-TEST(E6_fences_of_the_library_go_with_frames)
-{
-	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 2 };
-	struct dmabuf_queue *q = queue_make(&o);
-	struct dma_fence *fence = fence_new();
-	struct remote r = block();
-	struct dmabuf_frame frame;
-	uint64_t *bytes;
-
-	r.options.min_buffers = r.options.preferred_buffers = 1;
-	remote_join(&r, q, queue_path());
-	ASSERT_OK(dmabuf_queue_get(q, &frame, 0));
-	frame.acquire_fence = dmabuf_sync_file_create(fence, NULL);
-	ASSERT_OK(frame.acquire_fence);
-	frame.used = 8;
-	bytes = dma_buf_vmap(frame.dmabuf);
-	ASSERT_OK(dmabuf_queue_put(q, &frame));
-	remote_order(&r, 't');
-	ASSERT_EQ(queue_held(q), 1);
-	bytes[0] = 6;
-	dma_fence_signal(fence);
-	ASSERT_EQ(remote_answer(&r).content, 6);
-	/* Given back with a fence that its owner signals later. */
-	ASSERT_EQ(remote_do(&r, 'F').result, 0);
-	ASSERT_EQ(queue_held(q), 1);
-	ASSERT_OK(queue_produce(q, 1, 0));
-	ASSERT_ERR(queue_produce(q, 2, 10), ETIMEDOUT);
-	ASSERT_EQ(remote_do(&r, 'S').result, 0);
-	ASSERT_OK(queue_produce(q, 2, STEP_MS));
-	dma_fence_put(fence);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-static struct answer take_and_release(struct remote *r)
-{
-	struct answer a = remote_do(r, 't');
-
-	ASSERT_EQ(a.result, 1);
-	ASSERT_EQ(remote_do(r, 'r').result, 0);
-	return a;
-}
-
-struct relay {
-	int in;
-	int out;
-	uint64_t frames;
-};
-
-static int relay_main(void *arg)
-{
-	struct dmabuf_queue_consumer_options o = { .size = sizeof(o),
-						   .policy = DMABUF_QUEUE_BLOCK,
-						   .flags = DMABUF_QUEUE_WRITES };
-	struct relay *relay = arg;
-	struct dmabuf_queue_consumer *c = dmabuf_queue_join(relay->in, &o, STEP_MS);
-	struct dmabuf_queue *q = dmabuf_queue_create_relay(c, NULL);
-	struct dmabuf_frame frame;
-	int got;
-
-	ASSERT(q);
-	ASSERT_ERRNO(dmabuf_queue_create_relay(c, NULL), EBUSY);
-	ASSERT_OK(dmabuf_queue_add(q, relay->out));
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	while ((got = dmabuf_queue_take(c, &frame, STEP_MS)) == 1) {
-		uint64_t *bytes = dma_buf_vmap(frame.dmabuf);
-
-		bytes[0] += 1000;
-		dma_buf_vunmap(frame.dmabuf, bytes);
-		ASSERT_OK(dmabuf_queue_put(q, &frame));
-		/* It is the relay's now. */
-		ASSERT_ERR(dmabuf_queue_put(q, &frame), EINVAL);
-		ASSERT_ERR(dmabuf_queue_release(c, &frame), EINVAL);
-	}
-	ASSERT_EQ(got, 0);
-	ASSERT_OK(dmabuf_queue_finish(q, STEP_MS));
-	dmabuf_queue_destroy(q);
-	dmabuf_queue_leave(c);
-	return 0;
-}
-
-static void relay_through(uint32_t buffers)
-{
-	struct dmabuf_queue_options o = { .size = sizeof(o),
-					  .buffer_size = QUEUE_SIZE,
-					  .min_buffers = 1,
-					  .max_buffers = buffers };
-	struct dmabuf_queue *q = dmabuf_queue_create(&o);
-	struct remote r = block();
-	int in[2], out[2];
-	struct relay relay;
-	pid_t pid;
-
-	socket_pair(SOCK_SEQPACKET, in);
-	socket_pair(SOCK_SEQPACKET, out);
-	relay = (struct relay){ .in = in[1], .out = out[0] };
-	pid = spawn(relay_main, &relay);
-	remote_start(&r, NULL, out[1]);
-	remote_order(&r, 'c');
-	close(in[1]);
-	close(out[0]);
-	close(out[1]);
-	ASSERT_OK(dmabuf_queue_add(q, in[0]));
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	ASSERT_EQ(remote_answer(&r).result, 0);
-	for (uint64_t i = 0; i < 50; i++) {
-		ASSERT_OK(queue_produce(q, i, STEP_MS));
-		ASSERT_EQ(take_and_release(&r).content, i + 1000);
-	}
-	ASSERT_OK(dmabuf_queue_finish(q, STEP_MS));
-	ASSERT_EQ(remote_do(&r, 't').result, 0);
-	ASSERT_EQ(reap(pid), 0);
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-TEST(E6_a_relay_hands_the_same_buffers_on)
-{
-	relay_through(2);
-	relay_through(8);
-}
-
-static void *let_in(void *arg)
-{
-	struct dmabuf_queue *q = arg;
-
-	ASSERT_OK(dmabuf_queue_wait_consumers(q, 1, STEP_MS));
-	return NULL;
-}
-
-TEST(E6_a_relay_outlives_its_consumer)
-{
-	struct dmabuf_queue_consumer_options o = { .size = sizeof(o),
-						   .policy = DMABUF_QUEUE_BLOCK };
-	struct dmabuf_queue *q = queue_make(NULL), *relay;
-	struct remote r = block();
-	struct dmabuf_queue_consumer *c;
-	struct dmabuf_frame frame;
-	pthread_t thread;
-	int sockets[2];
-
-	socket_pair(SOCK_SEQPACKET, sockets);
-	remote_start(&r, NULL, sockets[1]);
-	close(sockets[1]);
-	ASSERT_EQ(pthread_create(&thread, NULL, let_in, q), 0);
-	c = dmabuf_queue_connect(queue_path(), &o, STEP_MS);
-	ASSERT_EQ(pthread_join(thread, NULL), 0);
-	relay = dmabuf_queue_create_relay(c, NULL);
-	ASSERT_OK(dmabuf_queue_add(relay, sockets[0]));
-	remote_enter(&r, relay);
-	ASSERT_OK(queue_produce(q, 4, 0));
-	ASSERT_OK(queue_produce(q, 5, 0));
-	ASSERT_EQ(dmabuf_queue_take(c, &frame, STEP_MS), 1);
-	ASSERT_OK(dmabuf_queue_put(relay, &frame));
-	dmabuf_queue_leave(c);
-	dmabuf_queue_destroy(q);
-	ASSERT_EQ(remote_do(&r, 't').content, 4);
-	ASSERT_ERR(dmabuf_queue_put(relay, &frame), EINVAL);
-	ASSERT_OK(dmabuf_queue_finish(relay, STEP_MS));
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	ASSERT_EQ(remote_do(&r, 't').result, 0);
-	remote_end(&r);
-	dmabuf_queue_destroy(relay);
-}
-
-static bool readable(void *arg)
-{
-	struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 1;
-}
-
-TEST(E6_both_ends_fit_into_an_event_loop)
-{
-	struct dmabuf_queue_options o = { .min_buffers = 1, .max_buffers = 2 };
-	struct dmabuf_queue *q = queue_make(&o);
-	struct remote r = block();
-	int fd = dmabuf_queue_fd(q);
-
-	r.options.min_buffers = r.options.preferred_buffers = 1;
-	ASSERT(!readable(&fd));
-	remote_start(&r, queue_path(), -1);
-	remote_order(&r, 'c');
-	ASSERT(eventually(readable, &fd, STEP_MS));
-	ASSERT_EQ(dispatch_until_joined(q, &r), 0);
-	ASSERT(!readable(&fd));
-	ASSERT_OK(queue_produce(q, 1, 0));
-	ASSERT_EQ(remote_do(&r, 'p').result, 1);
-	ASSERT_EQ(remote_do(&r, 't').content, 1);
-	ASSERT_EQ(remote_do(&r, 'p').result, 0);
-	ASSERT(!readable(&fd));
-	ASSERT_EQ(remote_do(&r, 'r').result, 0);
-	ASSERT(eventually(readable, &fd, STEP_MS));
-	ASSERT_OK(dmabuf_queue_dispatch(q));
-	ASSERT(!readable(&fd));
-	remote_end(&r);
-	dmabuf_queue_destroy(q);
-}
-
-TEST(E6_a_path_is_taken_over_from_the_dead_only)
-{
-	char dir[] = "/tmp/dmabuf-queue.XXXXXX", path[64];
-	struct dmabuf_queue_options o = { .size = sizeof(o), .buffer_size = 4096 };
-	struct dmabuf_queue *q, *second = dmabuf_queue_create(&o);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd;
-
-	ASSERT(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/q", dir);
-	memcpy(a.sun_path, path, strlen(path));
-	q = dmabuf_queue_create(&o);
-	/* What a killed producer leaves. */
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	ASSERT_EQ(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	close(fd);
-	ASSERT_OK(dmabuf_queue_listen(q, path));
-	ASSERT_ERR(dmabuf_queue_listen(q, path), EBUSY);
-	ASSERT_ERR(dmabuf_queue_listen(second, path), EADDRINUSE);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "listens already");
-	dmabuf_queue_destroy(q);
-	ASSERT_EQ(stat(path, &st), -1);
-	/* What is no socket is somebody's. */
-	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	close(fd);
-	ASSERT_ERR(dmabuf_queue_listen(second, path), EEXIST);
-	ASSERT_EQ(unlink(path), 0);
-	dmabuf_queue_destroy(second);
-	ASSERT_EQ(rmdir(dir), 0);
-}
-
-TEST(E6_nobody_listens_is_told_in_time)
-{
-	ASSERT_ERRNO(dmabuf_queue_connect("/nonexistent/queue", NULL, 30), ETIMEDOUT);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "No such file");
-	ASSERT_ERRNO(dmabuf_queue_connect(queue_path(), NULL, 0), ETIMEDOUT);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "refused");
-}
-
-TEST(E6_a_producer_that_does_not_answer_is_told_in_time)
-{
-	struct dmabuf_queue *q = queue_make(NULL);
-
-	ASSERT_ERRNO(dmabuf_queue_connect(queue_path(), NULL, 30), ETIMEDOUT);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "does not let us in");
-	ASSERT_OK(dmabuf_queue_dispatch(q));
 	dmabuf_queue_destroy(q);
 }
 
@@ -795,7 +368,7 @@ TEST(E6_the_program_can_make_the_buffers_itself)
 	int count = 0;
 	struct dmabuf_queue_options o = { .allocate = allocate, .data = &count };
 	struct dmabuf_queue *q = queue_make(&o);
-	struct remote r = block();
+	struct remote r = remote_block();
 
 	remote_join(&r, q, queue_path());
 	ASSERT_OK(queue_produce(q, 3, 0));
