@@ -19,7 +19,11 @@
 #define SIZE 3110400
 #define MANY 16
 
-static struct dma_buf *buffer, *kept_buffer, *many[MANY];
+/* All but the place that a case needs. */
+#define OTHERS (DMA_BUF_MAX_ATTACHMENTS - 1)
+
+static struct dma_buf *buffer, *kept_buffer, *shared_buffer, *many[MANY];
+static struct dma_buf_device *picky;
 static struct dma_buf_access accesses[MANY];
 static struct dma_buf_attachment *attachment, *kept_attachment;
 static struct dma_buf_pool *pool;
@@ -50,6 +54,23 @@ static struct dma_buf *export_kept(void)
 	return dma_buf_export(&info);
 }
 
+/* As many devices with needs as can be, but for one. */
+static void share_buffer(void)
+{
+	struct dma_buf_device_parameters needs = { .size = sizeof(needs),
+						   .max_segment_size = 65536,
+						   .page_backed = true };
+	struct dma_buf_device_info info = { .size = sizeof(info),
+					    .name = "picky",
+					    .parameters = &needs };
+
+	picky = dma_buf_device_create(&info);
+	shared_buffer = dma_buf_alloc("bench", SIZE, O_RDWR);
+	bench_check(picky && shared_buffer, "making a shared buffer");
+	for (int i = 0; i < OTHERS; i++)
+		bench_check(dma_buf_attach(shared_buffer, picky) != NULL, "dma_buf_attach");
+}
+
 static void start(void)
 {
 	int i;
@@ -63,6 +84,7 @@ static void start(void)
 	attachment = dma_buf_attach(buffer, dma_buf_cpu_device());
 	kept_attachment = dma_buf_attach(kept_buffer, dma_buf_cpu_device());
 	bench_check(attachment && kept_attachment, "dma_buf_attach");
+	share_buffer();
 	pool = dma_buf_pool_create("bench", SIZE, 4);
 	bench_check(pool != NULL, "dma_buf_pool_create");
 	for (i = 0; i < MANY; i++) {
@@ -84,6 +106,8 @@ static void stop(void)
 	close(buffer_fd);
 	dma_buf_put(buffer);
 	dma_buf_put(kept_buffer);
+	dma_buf_put(shared_buffer);
+	dma_buf_device_put(picky);
 }
 
 static void call_kernel(void)
@@ -153,6 +177,24 @@ static void attach_pair(void)
 	dma_buf_detach(buffer, a);
 }
 
+static void attach_picky(struct dma_buf *to)
+{
+	struct dma_buf_attachment *a = dma_buf_attach(to, picky);
+
+	bench_check(a != NULL, "dma_buf_attach");
+	dma_buf_detach(to, a);
+}
+
+static void attach_alone(void)
+{
+	attach_picky(buffer);
+}
+
+static void attach_among_others(void)
+{
+	attach_picky(shared_buffer);
+}
+
 static void map_pair(struct dma_buf_attachment *a)
 {
 	struct dma_buf_sg_table *table = dma_buf_map_attachment(a, DMA_BIDIRECTIONAL);
@@ -219,6 +261,9 @@ static const struct bench_case cases[] = {
 	CALL("map-kept", "map + unmap, kept table", "system-call", 10000, 0, map_kept),
 	CALL("map-fresh", "map + unmap, new table", "map-kept", 10000, 0, map_fresh),
 	CALL("attach", "attach + detach", "system-call", 5000, 0, attach_pair),
+	CALL("attach-needs", "attach + detach, with needs", "attach", 5000, 0, attach_alone),
+	CALL("attach-others", "the same, 63 others with needs", "attach-needs", 1000, 0,
+	     attach_among_others),
 	CALL("get-known", "dma_buf_get + put, known here", "system-call", 1000, 0, get_known),
 	CALL("fd", "dma_buf_fd + close", "system-call", 2000, 0, duplicate),
 	CALL("memfd-make", "bare memfd: make, seal, map, drop", NULL, 200, 0, make_bare),

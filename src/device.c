@@ -21,6 +21,7 @@ static struct dma_buf_device cpu_device = {
 	.name = "cpu",
 	.parameters = { .size = sizeof(struct dma_buf_device_parameters) },
 	.write_parameters = { .size = sizeof(struct dma_buf_device_parameters) },
+	.both = { .size = sizeof(struct dma_buf_device_parameters) },
 	.ops = &virtual_ops,
 };
 
@@ -65,12 +66,7 @@ int device_parameters_take(struct dma_buf_device_parameters *to,
 void device_needs(struct dma_buf_device_parameters *to, const struct dma_buf_device *dev,
 		  enum dma_data_direction direction)
 {
-	struct constraints_fault fault;
-
-	*to = dev->parameters;
-	/* That they go together was looked at when the device was made. */
-	if (direction != DMA_TO_DEVICE)
-		(void)constraints_add(to, &dev->write_parameters, &fault);
+	*to = direction == DMA_TO_DEVICE ? dev->parameters : dev->both;
 	/* The processor reaches whatever this process holds the descriptor of. */
 	if (dev == &cpu_device)
 		to->trust_domain = DMA_BUF_TRUST_HOLDERS;
@@ -79,7 +75,6 @@ void device_needs(struct dma_buf_device_parameters *to, const struct dma_buf_dev
 static int info_take(struct dma_buf_device_info *known, struct dma_buf_device *dev,
 		     const struct dma_buf_device_info *info)
 {
-	struct dma_buf_device_parameters both;
 	struct constraints_fault fault;
 	int err;
 
@@ -93,8 +88,8 @@ static int info_take(struct dma_buf_device_info *known, struct dma_buf_device *d
 		err = device_parameters_take(&dev->write_parameters, known->write_parameters);
 	if (err)
 		return err;
-	both = dev->parameters;
-	if (!constraints_add(&both, &dev->write_parameters, &fault))
+	dev->both = dev->parameters;
+	if (!constraints_add(&dev->both, &dev->write_parameters, &fault))
 		return dmabuf_fail(EINVAL, "device write parameter %s = 0x%" PRIx64 ": %s",
 				   fault.field, fault.value, fault.why);
 	return 0;
@@ -114,6 +109,7 @@ DMABUF_PUBLIC struct dma_buf_device *dma_buf_device_create(const struct dma_buf_
 	text_copy(dev->name, sizeof(dev->name), known.name);
 	dev->parameters = fresh.parameters;
 	dev->write_parameters = fresh.write_parameters;
+	dev->both = fresh.both;
 	dev->ops = known.ops ? known.ops : &virtual_ops;
 	dev->priv = known.priv;
 	dev->release = known.release;

@@ -12,7 +12,8 @@ struct dma_buf_device {
 	char name[DMA_BUF_DEVICE_NAME_LEN];
 	struct dma_buf_device_parameters parameters; /* zeros were kept: 0 means no limit */
 	struct dma_buf_device_parameters write_parameters;
-	const struct dma_buf_map_ops *ops; /* never NULL */
+	struct dma_buf_device_parameters both; /* what it needs where it writes */
+	const struct dma_buf_map_ops *ops;     /* never NULL */
 	void *priv;
 	void (*release)(void *priv);
 };
