@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "deferred.h"
 #include "device.h"
 #include "huge-pages.h"
 #include "peer.h"
@@ -518,4 +519,30 @@ TEST(F7_too_little_memory_to_hold_is_told)
 	peer_start(&peer, dmabuf, without_memory_to_lock, NULL);
 	peer_end(&peer);
 	dma_buf_put(dmabuf);
+}
+
+/* A device that needs memory in one piece, at a buffer whose storage was not chosen yet. */
+TEST(F5_F7_a_display_gets_a_huge_page_and_its_one_address)
+{
+	struct dma_buf_device_parameters p = physical();
+	struct dma_buf *dmabuf = deferred_export(2 * MIB);
+	struct dma_buf_attachment *attach;
+	struct dma_buf_sg_table *table;
+	struct dma_buf_device *display;
+	struct huge_pages huge;
+
+	huge_pages_begin(&huge, 1);
+	p.contiguous = true;
+	display = device_make("display", &p);
+	attach = dma_buf_attach(dmabuf, display);
+	if (!attach)
+		SKIP("%s", dmabuf_last_error());
+	table = map_or_skip(attach);
+	ASSERT_EQ(table->nents, 1);
+	ASSERT_EQ(table->sgl[0].dma_length, 2 * MIB);
+	ASSERT_EQ(table->sgl[0].dma_address % (2 * MIB), 0);
+	check_frames(table, table->sgl[0].vaddr, 2 * MIB);
+	dma_buf_put(dmabuf);
+	dma_buf_device_put(display);
+	huge_pages_end(&huge);
 }
