@@ -204,6 +204,8 @@ static void *be_home(void *arg)
 
 	while (talk_receive(p->end, &m, &fd) == -EAGAIN)
 		(void)recv(p->end, NULL, 0, MSG_PEEK);
+	/* The next knock finds nobody. */
+	(void)shutdown(p->end, SHUT_RDWR);
 	if (fd < 0)
 		return NULL;
 	if (hear(fd, &m) == sizeof(m.hello)) {
@@ -219,7 +221,6 @@ static void *be_home(void *arg)
 	return NULL;
 }
 
-/* Each try may be another talk, so the home goes away after the first. */
 static void play_home(struct input *in)
 {
 	static const char heaps[][DMA_BUF_HEAP_NAME_LEN] = { "memfd" };
