@@ -119,8 +119,9 @@ int v4l2_place_queue(struct v4l2_device *v, uint32_t index, uint64_t used, uint6
 /* One buffer of ordinary memory, as a trial: the driver maps it, and nothing starts. */
 static int try_import(struct v4l2_device *v)
 {
-	struct dma_buf *dmabuf;
 	int err = request(v, DMA_BUF_V4L2_IMPORT, 1);
+	int type = (int)v->type;
+	struct dma_buf *dmabuf;
 
 	if (err)
 		return v4l2_fail(v, -err, "asking for buffers to be imported");
@@ -133,7 +134,7 @@ static int try_import(struct v4l2_device *v)
 		if (err)
 			err = v4l2_fail(v, -err, "giving it ordinary memory on trial");
 		else
-			(void)v4l2_call(v, VIDIOC_STREAMOFF, &(int){ (int)v->type });
+			(void)v4l2_call(v, VIDIOC_STREAMOFF, &type);
 	}
 	dma_buf_put(dmabuf);
 	return err;

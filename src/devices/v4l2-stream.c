@@ -169,7 +169,7 @@ static int start_failed(struct v4l2_device *v, int err)
 
 static int start(struct v4l2_device *v)
 {
-	int err;
+	int type = (int)v->type, err;
 
 	if (v->memory == DMA_BUF_V4L2_AUTO)
 		return dmabuf_fail(EINVAL, "%s: request places before starting", v->name);
@@ -178,7 +178,7 @@ static int start(struct v4l2_device *v)
 				   v->name);
 	if (v->streaming)
 		return 0;
-	err = v4l2_call(v, VIDIOC_STREAMON, &(int){ (int)v->type });
+	err = v4l2_call(v, VIDIOC_STREAMON, &type);
 	if (err) {
 		/* The kernel may have given the buffers back to itself; so they come from us. */
 		(void)v4l2_stop(v);
@@ -204,11 +204,11 @@ DMABUF_PUBLIC int dma_buf_v4l2_start(struct dma_buf_device *dev)
 
 int v4l2_stop(struct v4l2_device *v)
 {
-	int err = 0;
+	int type = (int)v->type, err = 0;
 
 	/* Without a stream it takes back what was queued for one. */
 	if (v->memory != DMA_BUF_V4L2_AUTO && !v->gone)
-		err = v4l2_call(v, VIDIOC_STREAMOFF, &(int){ (int)v->type });
+		err = v4l2_call(v, VIDIOC_STREAMOFF, &type);
 	for (uint32_t i = 0; i < v->place_count; i++) {
 		struct v4l2_place *place = &v->places[i];
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # One camera, many consumers: they come, go and die, and the camera is never without a buffer.
 # needs: v4l2-ctl
-# seconds: 90
+# seconds: 150
 . /lib/video.sh
 
 never_starved()

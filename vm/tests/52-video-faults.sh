@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Cameras that fail, run out, vanish: told in words, and nothing is left behind.
 # needs: v4l2-ctl
-# seconds: 90
+# seconds: 150
 . /lib/video.sh
 
 # A control of the camera is set now and then, meanwhile 150 frames are taken.
