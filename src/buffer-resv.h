@@ -15,6 +15,7 @@
 
 #include "ww-shared.h"
 
+struct kernel_lent;
 struct published;
 struct resv_proxy;
 
@@ -25,8 +26,9 @@ struct buffer_resv {
 	struct dma_fence_lock list_lock; /* guards @reserved, @num_reserved, @published */
 	struct published *reserved;	 /* have an entry, for fences to come */
 	unsigned int num_reserved;
-	struct published *published; /* stand for a fence */
-	struct resv_proxy *lent;     /* to whoever has the lock, until it is given back */
+	struct published *published;	 /* stand for a fence */
+	struct resv_proxy *lent;	 /* to whoever has the lock, until it is given back */
+	struct kernel_lent *kernel_lent; /* the same of the kernel's */
 };
 
 /* NULL: @obj is no buffer's. */

@@ -13,6 +13,7 @@
 #include "buffer-resv.h"
 #include "clock.h"
 #include "dma-fence-lock.h"
+#include "kernel/resv.h"
 #include "process.h"
 #include "resv/thread.h"
 #include "shm/life.h"
@@ -396,6 +397,17 @@ static struct resv_proxy *make(struct buffer_resv *r, uint32_t entry, uint64_t s
 	return p;
 }
 
+/* After all entries. */
+static struct dma_fence *next_of_kernel(struct buffer_resv *r, enum dma_resv_usage usage,
+					unsigned int *entry, enum dma_resv_usage *is_for)
+{
+	if (!process_is(r->buffer->cookie))
+		return NULL;
+	if (*entry < KERNEL_RESV_FIRST)
+		*entry = KERNEL_RESV_FIRST;
+	return kernel_resv_next(r->buffer, usage, entry, is_for);
+}
+
 struct dma_fence *resv_proxy_next(struct buffer_resv *r, enum dma_resv_usage usage,
 				  unsigned int *entry, enum dma_resv_usage *is_for)
 {
@@ -405,7 +417,7 @@ struct dma_fence *resv_proxy_next(struct buffer_resv *r, enum dma_resv_usage usa
 	while (!p && (seen = find_next(r, usage, entry)))
 		p = make(r, *entry - 1, seen);
 	if (!p)
-		return NULL;
+		return next_of_kernel(r, usage, entry, is_for);
 	*is_for = usage_of(&r->buffer->control, p->entry, p->seen);
 	return &p->base;
 }
@@ -418,6 +430,30 @@ static struct resv_proxy *find_lent(const struct buffer_resv *r, uint32_t entry,
 		if (p->entry == entry && !((p->seen ^ seen) & STAY))
 			return p;
 	return NULL;
+}
+
+struct kernel_lent {
+	struct dma_fence *fence;
+	struct kernel_lent *next;
+};
+
+static struct dma_fence *lend_of_kernel(struct buffer_resv *r, enum dma_resv_usage usage,
+					unsigned int *entry, enum dma_resv_usage *is_for)
+{
+	struct dma_fence *fence = next_of_kernel(r, usage, entry, is_for);
+	struct kernel_lent *lent = fence ? malloc(sizeof(*lent)) : NULL;
+
+	if (!lent) {
+		/* Then its end is waited for, as a proxy's is. */
+		if (fence)
+			(void)dma_fence_wait_timeout(fence, false, DMA_FENCE_TIMEOUT_MAX);
+		dma_fence_put(fence);
+		return NULL;
+	}
+	lent->fence = fence;
+	lent->next = r->kernel_lent;
+	r->kernel_lent = lent;
+	return fence;
 }
 
 struct dma_fence *resv_proxy_lend(struct buffer_resv *r, enum dma_resv_usage usage,
@@ -437,14 +473,21 @@ struct dma_fence *resv_proxy_lend(struct buffer_resv *r, enum dma_resv_usage usa
 		r->lent = p;
 	}
 	if (!p)
-		return NULL;
+		return lend_of_kernel(r, usage, entry, is_for);
 	*is_for = usage_of(&r->buffer->control, p->entry, p->seen);
 	return &p->base;
 }
 
 void resv_proxy_return(struct buffer_resv *r)
 {
+	struct kernel_lent *lent;
 	struct resv_proxy *p;
+
+	while ((lent = r->kernel_lent)) {
+		r->kernel_lent = lent->next;
+		dma_fence_put(lent->fence);
+		free(lent);
+	}
 
 	while ((p = r->lent)) {
 		r->lent = p->next;

@@ -12,12 +12,15 @@
 #include "buffer-resv.h"
 #include "dma-fence-lock.h"
 #include "error.h"
+#include "kernel/fence.h"
+#include "kernel/storage.h"
 
 struct published {
 	struct resv_hold hold;
 	struct dma_fence_cb cb;
 	struct buffer_resv *of;
-	struct dma_fence *fence; /* which is signalled before it goes, so without a reference */
+	struct kernel_fence *kernel; /* what the kernel sees of it; NULL: nothing */
+	struct dma_fence *fence;     /* which is signalled before it goes, so without a reference */
 	struct published *next;
 	struct published **link; /* while it stands for a fence */
 };
@@ -104,9 +107,30 @@ static void leave(struct published *p)
 	atomic_fetch_sub(&b->pending, 1);
 }
 
+static void show_kernel(struct published *p)
+{
+	struct storage *s = &p->of->buffer->storage;
+
+	if (!storage_is_kernel(s))
+		return;
+	p->kernel = kernel_fence_begin(s->fd, p->hold.kind & RESV_WRITE);
+	if (p->kernel)
+		storage_kernel_own_fence(s, 1);
+}
+
+static void hide_from_kernel(struct published *p)
+{
+	if (!p->kernel)
+		return;
+	kernel_fence_end(p->kernel);
+	storage_kernel_own_fence(&p->of->buffer->storage, -1);
+	p->kernel = NULL;
+}
+
 /* @error: of the fence. A writer that failed leaves torn content, as a device's job does. */
 static void end_hold(struct published *p, int error)
 {
+	hide_from_kernel(p);
 	if (p->hold.queued && !resv_withdraw(&p->hold))
 		return;
 	(void)(error < 0 ? resv_unlock_torn(&p->hold) : resv_unlock(&p->hold));
@@ -148,6 +172,7 @@ void resv_publish(struct buffer_resv *r, struct dma_fence *fence, enum dma_resv_
 		leave(p);
 		return;
 	}
+	show_kernel(p);
 	/* It may just have been signalled. */
 	if (dma_fence_add_callback(fence, &p->cb, fence_signaled)) {
 		end_hold(p, dma_fence_get_status(fence));

@@ -77,14 +77,21 @@ static void skip(struct kernel_access *a)
 	control_count(a->control, sync_skipped, 1);
 }
 
-/* Is what keeps us waiting nothing but what this process put there for its own holds? */
-static bool would_wait_for_itself(struct storage *s, bool write)
+unsigned int storage_kernel_own_fences(struct storage *s)
 {
 	unsigned int own;
 
 	pthread_mutex_lock(&s->access->lock);
 	own = s->access->own_fences;
 	pthread_mutex_unlock(&s->access->lock);
+	return own;
+}
+
+/* Is what keeps us waiting nothing but what this process put there for its own holds? */
+static bool would_wait_for_itself(struct storage *s, bool write)
+{
+	unsigned int own = storage_kernel_own_fences(s);
+
 	return own && kernel_pending(s->fd, write) <= own;
 }
 

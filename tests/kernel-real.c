@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fence.h"
 #include "harness/harness.h"
 #include "kernel/dmabuf.h"
 #include "kernel/fence.h"
@@ -222,6 +223,35 @@ TEST(H1_a_holder_does_not_wait_for_itself)
 	ASSERT_OK(dmabuf_sync_single_unlock(buf));
 	ASSERT_OK(dma_buf_begin_cpu_access(buf, 0, SIZE, DMA_FROM_DEVICE));
 	ASSERT_OK(dma_buf_end_cpu_access(buf, 0, SIZE, DMA_FROM_DEVICE));
+	dma_buf_put(buf);
+	world_end(&w);
+}
+
+TEST(E2_the_kernels_fences_are_in_the_reservation_object_and_ours_in_the_kernels)
+{
+	struct dma_buf *buf;
+	struct dma_fence *fence;
+	struct world w;
+
+	world_begin(&w);
+	buf = dma_buf_get(w.fd);
+	fence_begin(&w);
+	ASSERT(!dma_resv_test_signaled(buf->resv, DMA_RESV_USAGE_WRITE));
+	ASSERT_EQ(dma_resv_wait_timeout(buf->resv, DMA_RESV_USAGE_WRITE, false, 20), 0);
+	fence_end(&w);
+	ASSERT(dma_resv_wait_timeout(buf->resv, DMA_RESV_USAGE_READ, false, 10000) > 0);
+	fence = fence_new();
+	ASSERT_OK(dma_resv_lock(buf->resv, NULL));
+	ASSERT_OK(dma_resv_reserve_fences(buf->resv, 1));
+	dma_resv_add_fence(buf->resv, fence, DMA_RESV_USAGE_WRITE);
+	dma_resv_unlock(buf->resv);
+	ASSERT(!ready(w.fd, POLLIN));
+	/* What is ours is not found a second time. */
+	ASSERT_EQ(dma_resv_wait_timeout(buf->resv, DMA_RESV_USAGE_WRITE, false, 20), 0);
+	ASSERT_OK(dma_fence_signal(fence));
+	ASSERT(ready(w.fd, POLLIN));
+	ASSERT(dma_resv_test_signaled(buf->resv, DMA_RESV_USAGE_READ));
+	dma_fence_put(fence);
 	dma_buf_put(buf);
 	world_end(&w);
 }

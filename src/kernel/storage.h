@@ -11,5 +11,6 @@ bool storage_is_kernel(const struct storage *s);
 
 /* A fence of this process's own was put on it (1), or has ended (-1). */
 void storage_kernel_own_fence(struct storage *s, int change);
+unsigned int storage_kernel_own_fences(struct storage *s);
 
 #endif
