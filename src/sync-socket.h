@@ -19,7 +19,7 @@ int sync_socket_make(const struct sync_name *name, int *owner, int *fd);
 void sync_socket_tell(int owner, const struct sync_record *record);
 
 /*
- * Which kind of fence is it? The one place that knows: the kernel's sync files will be another.
+ * Is it one of ours? The kernel's sync_files are looked for before, see kernel/sync-file.h.
  * 0: one of ours, @name is filled in; -EBADF, -EINVAL (not a fence), with words.
  */
 int sync_socket_check(int fd, struct sync_name *name);

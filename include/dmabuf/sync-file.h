@@ -18,7 +18,10 @@
  *   more. All are close-on-exec.
  * - With the record of how it ended, POLLHUP is there beside POLLIN. Do not read() it: the record
  * is for all who hold the descriptor.
- * - A kernel's sync_file is refused for now (-EINVAL).
+ * - A kernel's sync_file is taken as well: its fence is one of a timeline of its own, ends as the
+ *   kernel says, with -ETIMEDOUT after DMA_FENCE_TIMEOUT_MAX at the latest, and its descriptor made
+ *   anew is the same sync_file. Two of them merge into a sync_file of the kernel's, whose timeout
+ * is the kernel's.
  *
  * What a hostile holder of a descriptor can do is in docs/caveats.md: end it with an error for the
  * others, and no more.
