@@ -580,6 +580,7 @@ static int squat(void *arg)
 TEST(A3_who_squats_on_an_address_is_not_believed)
 {
 	struct kernel_mark mark = { .number = 77, .netns = kernel_netns() };
+	struct kernel_mark marks[KERNEL_MARKS_MAX];
 	struct dma_buf *buf;
 	struct pair p;
 	pid_t child;
@@ -592,6 +593,8 @@ TEST(A3_who_squats_on_an_address_is_not_believed)
 	buf = dma_buf_get(p.fd);
 	ASSERT(buf);
 	ASSERT_EQ(reap(child), 0);
+	ASSERT_EQ(kernel_marks(p.fd, marks), 1);
+	ASSERT(marks[0].number != mark.number);
 	ASSERT_OK(dmabuf_sync_single_lock(buf, DMA_BUF_ACCESS_W, false));
 	ASSERT_OK(dmabuf_sync_single_unlock(buf));
 	dma_buf_put(buf);
@@ -641,22 +644,40 @@ TEST(A3_marks_that_make_no_sense_are_told)
 	close(fd);
 }
 
+static int lock_ranges(void *arg)
+{
+	struct flock range = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct pair *p = arg;
+
+	/* Before the marks, among them, and behind. */
+	for (int64_t at = 0; at < 60; at += 5) {
+		range.l_start = ((int64_t)1 << 62) + (at << 33) + 1;
+		range.l_len = 1;
+		ASSERT_OK(fcntl(p->fd, F_SETLK, &range));
+	}
+	gate_signal(&p->here);
+	gate_wait(&p->done);
+	_exit(0);
+}
+
 TEST(A3_locks_of_processes_hide_no_marks)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct kernel_mark marks[KERNEL_MARKS_MAX], own = { .number = 5, .netns = 1 };
-	int fd = kernel_dmabuf(SIZE);
+	struct pair p;
+	pid_t child;
 
-	whole.l_start = ((int64_t)1 << 62) + 100;
-	whole.l_len = 10;
-	ASSERT_OK(fcntl(fd, F_SETLK, &whole));
+	pair_begin(&p);
+	child = spawn(lock_ranges, &p);
+	gate_wait(&p.here);
 	for (own.number = 1; own.number <= 40; own.number++)
-		ASSERT_OK(kernel_mark_set(fd, &own));
-	ASSERT_EQ(kernel_marks(fd, marks), 40);
+		ASSERT_OK(kernel_mark_set(p.fd, &own));
+	ASSERT_EQ(kernel_marks(p.fd, marks), 40);
 	for (int i = 0; i < 40; i++)
 		ASSERT_EQ(marks[i].number, i + 1);
 	own.number = 7;
-	kernel_mark_clear(fd, &own);
-	ASSERT_EQ(kernel_marks(fd, marks), 39);
-	close(fd);
+	kernel_mark_clear(p.fd, &own);
+	ASSERT_EQ(kernel_marks(p.fd, marks), 39);
+	gate_signal(&p.done);
+	ASSERT_EQ(reap(child), 0);
+	pair_end(&p);
 }

@@ -69,6 +69,38 @@ int kernel_own_state(const struct kernel_facts *facts)
 	return fd < 0 ? -ENOENT : fd;
 }
 
+/* A fresh state is ours alone, and @claim says so meanwhile. */
+static int find_state(int fd, unsigned int flags, const struct kernel_facts *facts,
+		      struct kernel_claim *claim)
+{
+	return flags & DMA_BUF_ADOPT_PRIVATE ? kernel_state_new(facts, 0)
+					     : kernel_rendezvous(fd, facts, claim);
+}
+
+static struct dma_buf *fail(int err)
+{
+	errno = -err;
+	return NULL;
+}
+
+/* The handle of that state, or of another that came to be while it was on its way. */
+static struct dma_buf *settle(int fd, int shown, const struct kernel_facts *facts, int control)
+{
+	struct dma_buf *dmabuf;
+	uint32_t number;
+
+	do {
+		dmabuf = buffer_get_owned(control, shown, fd, -1);
+		number = dmabuf ? kernel_served(to_buffer(dmabuf)) : 0;
+		if (!number)
+			return dmabuf;
+		control = kernel_rendezvous_other(fd, facts, number);
+		if (control)
+			dma_buf_put(dmabuf);
+	} while (control > 0);
+	return control ? fail(control) : dmabuf;
+}
+
 static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 			     const struct kernel_facts *facts)
 {
@@ -81,13 +113,12 @@ static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 	if (known)
 		return &known->base;
 	if (control < 0)
-		control = flags & DMA_BUF_ADOPT_PRIVATE ? kernel_state_new(facts, 0)
-							: kernel_rendezvous(fd, facts, &claim);
-	if (control < 0) {
-		errno = -control;
-		return NULL;
-	}
-	dmabuf = buffer_get_owned(control, shown, fd, -1);
+		control = find_state(fd, flags, facts, &claim);
+	if (control < 0)
+		return fail(control);
+	/* What is claimed was looked for others already. */
+	dmabuf = claim.socket < 0 ? settle(fd, shown, facts, control)
+				  : buffer_get_owned(control, shown, fd, -1);
 	err = errno;
 	kernel_claim_drop(&claim);
 	errno = err;

@@ -34,7 +34,9 @@ struct search {
 	long nap_ns;
 	struct kernel_mark marks[KERNEL_MARKS_MAX];
 	int count;
-	bool silent; /* somebody is there and does not answer */
+	bool silent;				      /* somebody is there and does not answer */
+	struct kernel_mark cleared[KERNEL_MARKS_MAX]; /* by us: nobody answered there */
+	int num_cleared;
 };
 
 int kernel_state_new(const struct kernel_facts *facts, uint32_t number)
@@ -98,11 +100,11 @@ static int receive(int socket, const struct kernel_facts *facts)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0 || kernel_message_receive(socket, fds))
 		return -EAGAIN;
-	n = proves(fds[1], facts) ? fds[0] : -EAGAIN;
+	/* 0 says that there is none. */
+	n = proves(fds[1], facts) ? fcntl(fds[0], F_DUPFD_CLOEXEC, 1) : -1;
 	close(fds[1]);
-	if (n < 0)
-		close(fds[0]);
-	return n;
+	close(fds[0]);
+	return n < 0 ? -EAGAIN : n;
 }
 
 /* A control memfd; -ENOENT: nobody is there; -EAGAIN: somebody, who does not answer. */
@@ -140,6 +142,13 @@ static int ask(struct search *s, const struct kernel_mark *mark)
 	return answer;
 }
 
+static void clear(struct search *s, const struct kernel_mark *mark)
+{
+	kernel_mark_clear(s->fd, mark);
+	if (s->num_cleared < KERNEL_MARKS_MAX)
+		s->cleared[s->num_cleared++] = *mark;
+}
+
 static int read_marks(struct search *s)
 {
 	s->silent = false;
@@ -164,10 +173,30 @@ static int ask_all(struct search *s, uint32_t own)
 		if (ret == -EAGAIN)
 			s->silent = true;
 		else if (ret == -ENOENT)
-			kernel_mark_clear(s->fd, mark);
+			clear(s, mark);
 		else
 			return ret;
 		ret = 0;
+	}
+	return ret;
+}
+
+/*
+ * Who was on his way to a state when its mark was taken away answers by now, or sees our mark: he
+ * answers first and looks then. As ask_all().
+ */
+static int ask_cleared(struct search *s, uint32_t own)
+{
+	int ret = 0;
+
+	for (int i = 0; !ret && i < s->num_cleared; i++) {
+		if (s->cleared[i].number == own)
+			continue;
+		ret = ask(s, &s->cleared[i]);
+		if (ret == -EAGAIN)
+			s->silent = true;
+		if (ret == -EAGAIN || ret == -ENOENT)
+			ret = 0;
 	}
 	return ret;
 }
@@ -220,6 +249,8 @@ static int defend(struct search *s, uint32_t own)
 
 	for (;;) {
 		ret = ask_all(s, own);
+		if (!ret)
+			ret = ask_cleared(s, own);
 		if (ret > 0)
 			return ret + 2;
 		if (ret < 0 || !s->silent)
@@ -254,14 +285,38 @@ static int make_own(struct search *s, struct kernel_claim *claim)
 	return ret == 1 ? -EAGAIN : ret - 2;
 }
 
+static void search_begin(struct search *s, int fd, const struct kernel_facts *facts)
+{
+	memset(s, 0, sizeof(*s));
+	s->fd = fd;
+	s->facts = facts;
+	s->netns = kernel_netns();
+	s->deadline = clock_ns() + PATIENCE_NS;
+	s->nap_ns = NAP_FIRST_NS;
+}
+
+int kernel_rendezvous_other(int fd, const struct kernel_facts *facts, uint32_t own)
+{
+	struct search s;
+	int ret;
+
+	search_begin(&s, fd, facts);
+	for (;;) {
+		ret = ask_all(&s, own);
+		if (ret || !s.silent)
+			return ret;
+		if (clock_ns() >= s.deadline)
+			return too_late(&s);
+		nap(&s);
+	}
+}
+
 int kernel_rendezvous(int fd, const struct kernel_facts *facts, struct kernel_claim *claim)
 {
-	struct search s = { .fd = fd,
-			    .facts = facts,
-			    .netns = kernel_netns(),
-			    .deadline = clock_ns() + PATIENCE_NS,
-			    .nap_ns = NAP_FIRST_NS };
+	struct search s;
 	int ret;
+
+	search_begin(&s, fd, facts);
 
 	claim->socket = -1;
 	for (;;) {

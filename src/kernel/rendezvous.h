@@ -24,6 +24,13 @@ struct kernel_claim {
  * network namespace that cannot be reached), -ETIMEDOUT, -EIO, ...
  */
 int kernel_rendezvous(int fd, const struct kernel_facts *facts, struct kernel_claim *claim);
+
+/*
+ * We answer for the state of number @own and have set its mark: is there another state, of somebody
+ * who did not find ours while it was on its way to us? Its control memfd; 0: no; -errno with words.
+ */
+int kernel_rendezvous_other(int fd, const struct kernel_facts *facts, uint32_t own);
+
 void kernel_claim_drop(struct kernel_claim *claim);
 
 /* A fresh state under that number; 0: nobody finds it. A control memfd or -errno with words. */
@@ -34,6 +41,9 @@ int kernel_state_new(const struct kernel_facts *facts, uint32_t number);
  * buffer works, and others may not find its state here.
  */
 void kernel_serve(struct buffer *b, uint32_t number);
+
+/* The number of @b's state; 0: it is private, or nobody is answered. */
+uint32_t kernel_served(const struct buffer *b);
 
 /* No more. The mark goes with the last holder. Only the memory, if the handle is a parent's. */
 void kernel_serve_end(struct buffer *b);

@@ -133,6 +133,11 @@ void kernel_serve(struct buffer *b, uint32_t number)
 			   (unsigned long long)b->key.inode, k ? dmabuf_last_error() : "no memory");
 }
 
+uint32_t kernel_served(const struct buffer *b)
+{
+	return b->kernel && b->kernel->socket.fd >= 0 ? b->kernel->mark.number : 0;
+}
+
 static void stop(struct kernel_buffer *k)
 {
 	worker_unwatch(&k->watch);
