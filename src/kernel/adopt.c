@@ -104,7 +104,7 @@ static struct dma_buf *settle(int fd, int shown, const struct kernel_facts *fact
 static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 			     const struct kernel_facts *facts)
 {
-	struct kernel_claim claim = { .socket = -1 };
+	struct kernel_claim claim = { .socket.fd = -1 };
 	struct buffer *known = NULL;
 	struct dma_buf *dmabuf;
 	int control = -1, err;
@@ -117,8 +117,8 @@ static struct dma_buf *adopt(int fd, int shown, unsigned int flags,
 	if (control < 0)
 		return fail(control);
 	/* What is claimed was looked for others already. */
-	dmabuf = claim.socket < 0 ? settle(fd, shown, facts, control)
-				  : buffer_get_owned(control, shown, fd, -1);
+	dmabuf = claim.socket.fd < 0 ? settle(fd, shown, facts, control)
+				     : buffer_get_owned(control, shown, fd, -1);
 	err = errno;
 	kernel_claim_drop(&claim);
 	errno = err;

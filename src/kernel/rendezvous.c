@@ -25,6 +25,13 @@
 #define ANSWER_MS 250
 #define NAP_FIRST_NS 200000
 #define NAP_LAST_NS 10000000
+/* Of those who set or take away a mark: one at a time. */
+#define PLACE_OF_TURN KERNEL_PLACES
+
+struct turn {
+	struct kernel_claim claim;
+	uint32_t number;
+};
 
 struct search {
 	int fd;
@@ -34,9 +41,10 @@ struct search {
 	long nap_ns;
 	struct kernel_mark marks[KERNEL_MARKS_MAX];
 	int count;
-	bool silent;				      /* somebody is there and does not answer */
-	struct kernel_mark cleared[KERNEL_MARKS_MAX]; /* by us: nobody answered there */
-	int num_cleared;
+	bool silent; /* somebody is there and does not answer */
+	/* Of marks that we take away, until our own is set. */
+	struct turn turns[KERNEL_MARKS_MAX];
+	int num_turns;
 };
 
 int kernel_state_new(const struct kernel_facts *facts, uint32_t number)
@@ -142,13 +150,6 @@ static int ask(struct search *s, const struct kernel_mark *mark)
 	return answer;
 }
 
-static void clear(struct search *s, const struct kernel_mark *mark)
-{
-	kernel_mark_clear(s->fd, mark);
-	if (s->num_cleared < KERNEL_MARKS_MAX)
-		s->cleared[s->num_cleared++] = *mark;
-}
-
 static int read_marks(struct search *s)
 {
 	s->silent = false;
@@ -156,43 +157,75 @@ static int read_marks(struct search *s)
 	return s->count < 0 ? s->count : 0;
 }
 
+static bool has_turn(const struct search *s, uint32_t number)
+{
+	for (int i = 0; i < s->num_turns; i++)
+		if (s->turns[i].number == number)
+			return true;
+	return false;
+}
+
+/* Another's turn at the mark of @number is over soon: -EAGAIN; 0: it is ours; -errno with words. */
+static int take_turn(struct search *s, uint32_t number)
+{
+	struct turn *turn = &s->turns[s->num_turns];
+	int err;
+
+	if (has_turn(s, number))
+		return 0;
+	if (s->num_turns == KERNEL_MARKS_MAX)
+		return -EAGAIN;
+	err = kernel_claim_take(&turn->claim, s->facts->inode, number, PLACE_OF_TURN);
+	if (err)
+		return err == -EADDRINUSE ? -EAGAIN : err;
+	turn->number = number;
+	s->num_turns++;
+	return 0;
+}
+
+static void end_turn(struct search *s)
+{
+	kernel_claim_drop(&s->turns[--s->num_turns].claim);
+}
+
 /*
- * Ask at all marks of this namespace but @own. A control memfd; 0: nobody has it; -errno with
- * words. Marks at which nobody is are taken away.
+ * Nobody answers at @mark. It is taken away in our turn, which lasts until our own is set: somebody
+ * who is on his way to its state waits for his turn, sets it again, and then sees ours.
+ */
+static int take_away(struct search *s, const struct kernel_mark *mark)
+{
+	int before = s->num_turns, ret = take_turn(s, mark->number);
+
+	if (ret)
+		return ret;
+	ret = ask(s, mark);
+	if (ret == -ENOENT)
+		kernel_mark_clear(s->fd, mark);
+	else if (s->num_turns > before)
+		end_turn(s);
+	return ret;
+}
+
+/* As ask(); a mark at which nobody is has been taken away. */
+static int ask_or_clear(struct search *s, const struct kernel_mark *mark)
+{
+	int ret = ask(s, mark);
+
+	return ret == -ENOENT ? take_away(s, mark) : ret;
+}
+
+/*
+ * Ask at all marks of this namespace but @own. A control memfd; 0: nobody has it, or somebody does
+ * not say (s->silent); -errno with words.
  */
 static int ask_all(struct search *s, uint32_t own)
 {
 	int ret = read_marks(s);
 
 	for (int i = 0; !ret && i < s->count; i++) {
-		const struct kernel_mark *mark = &s->marks[i];
-
-		if (mark->netns != s->netns || mark->number == own)
+		if (s->marks[i].netns != s->netns || s->marks[i].number == own)
 			continue;
-		ret = ask(s, mark);
-		if (ret == -EAGAIN)
-			s->silent = true;
-		else if (ret == -ENOENT)
-			clear(s, mark);
-		else
-			return ret;
-		ret = 0;
-	}
-	return ret;
-}
-
-/*
- * Who was on his way to a state when its mark was taken away answers by now, or sees our mark: he
- * answers first and looks then. As ask_all().
- */
-static int ask_cleared(struct search *s, uint32_t own)
-{
-	int ret = 0;
-
-	for (int i = 0; !ret && i < s->num_cleared; i++) {
-		if (s->cleared[i].number == own)
-			continue;
-		ret = ask(s, &s->cleared[i]);
+		ret = ask_or_clear(s, &s->marks[i]);
 		if (ret == -EAGAIN)
 			s->silent = true;
 		if (ret == -EAGAIN || ret == -ENOENT)
@@ -249,8 +282,6 @@ static int defend(struct search *s, uint32_t own)
 
 	for (;;) {
 		ret = ask_all(s, own);
-		if (!ret)
-			ret = ask_cleared(s, own);
 		if (ret > 0)
 			return ret + 2;
 		if (ret < 0 || !s->silent)
@@ -271,8 +302,9 @@ static int make_own(struct search *s, struct kernel_claim *claim)
 	fd = kernel_state_new(s->facts, mark.number);
 	if (fd < 0)
 		return fd;
-	claim->socket = kernel_address_bind(s->facts->inode, mark.number, 0);
-	ret = claim->socket < 0 ? claim->socket : kernel_mark_set(s->fd, &mark);
+	ret = kernel_claim_take(claim, s->facts->inode, mark.number, 0);
+	if (!ret)
+		ret = kernel_mark_set(s->fd, &mark);
 	if (!ret)
 		ret = defend(s, mark.number);
 	if (!ret)
@@ -295,19 +327,70 @@ static void search_begin(struct search *s, int fd, const struct kernel_facts *fa
 	s->nap_ns = NAP_FIRST_NS;
 }
 
+static void search_end(struct search *s)
+{
+	while (s->num_turns)
+		end_turn(s);
+}
+
+static int look_for_other(struct search *s, uint32_t own)
+{
+	struct kernel_mark mark = { .number = own, .netns = s->netns };
+	int ret;
+
+	for (;;) {
+		ret = take_turn(s, own);
+		if (!ret)
+			ret = kernel_mark_set(s->fd, &mark);
+		if (!ret)
+			ret = ask_all(s, own);
+		if (ret != -EAGAIN && (ret || !s->silent))
+			return ret;
+		if (clock_ns() >= s->deadline)
+			return too_late(s);
+		nap(s);
+	}
+}
+
 int kernel_rendezvous_other(int fd, const struct kernel_facts *facts, uint32_t own)
 {
 	struct search s;
 	int ret;
 
 	search_begin(&s, fd, facts);
+	ret = look_for_other(&s, own);
+	search_end(&s);
+	return ret;
+}
+
+static int too_far(const struct search *s)
+{
+	return dmabuf_fail(
+		EXDEV,
+		"kernel dma-buf %" PRIu64 " was adopted in another network namespace, whose "
+		"state cannot be found from here: have it passed with dma_buf_send(), or use "
+		"dma_buf_adopt() with DMA_BUF_ADOPT_PRIVATE",
+		s->facts->inode);
+}
+
+static int find_or_make(struct search *s, struct kernel_claim *claim)
+{
+	int ret;
+
 	for (;;) {
-		ret = ask_all(&s, own);
-		if (ret || !s.silent)
+		ret = ask_all(s, 0);
+		if (ret)
 			return ret;
-		if (clock_ns() >= s.deadline)
-			return too_late(&s);
-		nap(&s);
+		if (!s->silent && elsewhere(s))
+			return too_far(s);
+		if (!s->silent) {
+			ret = make_own(s, claim);
+			if (ret != -EAGAIN)
+				return ret;
+		}
+		if (clock_ns() >= s->deadline)
+			return too_late(s);
+		nap(s);
 	}
 }
 
@@ -317,33 +400,33 @@ int kernel_rendezvous(int fd, const struct kernel_facts *facts, struct kernel_cl
 	int ret;
 
 	search_begin(&s, fd, facts);
+	ret = find_or_make(&s, claim);
+	search_end(&s);
+	return ret;
+}
 
-	claim->socket = -1;
-	for (;;) {
-		ret = ask_all(&s, 0);
-		if (ret)
-			return ret;
-		if (!s.silent && elsewhere(&s))
-			return dmabuf_fail(EXDEV,
-					   "kernel dma-buf %" PRIu64 " was adopted in another "
-					   "network namespace, whose state cannot be found from "
-					   "here: have it passed with dma_buf_send(), or use "
-					   "dma_buf_adopt() with DMA_BUF_ADOPT_PRIVATE",
-					   facts->inode);
-		if (!s.silent) {
-			ret = make_own(&s, claim);
-			if (ret != -EAGAIN)
-				return ret;
-		}
-		if (clock_ns() >= s.deadline)
-			return too_late(&s);
-		nap(&s);
+int kernel_claim_take(struct kernel_claim *claim, uint64_t inode, uint32_t number,
+		      unsigned int place)
+{
+	int fd;
+
+	registry_lock();
+	fd = kernel_address_bind(inode, number, place);
+	if (fd >= 0) {
+		claim->socket.fd = fd;
+		registry_track_fd(&claim->socket);
 	}
+	registry_unlock();
+	return fd < 0 ? fd : 0;
 }
 
 void kernel_claim_drop(struct kernel_claim *claim)
 {
-	if (claim->socket >= 0)
-		close(claim->socket);
-	claim->socket = -1;
+	registry_lock();
+	if (claim->socket.fd >= 0) {
+		close(claim->socket.fd);
+		registry_untrack_fd(&claim->socket);
+	}
+	claim->socket.fd = -1;
+	registry_unlock();
 }

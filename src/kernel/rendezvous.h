@@ -12,25 +12,30 @@
 
 #include "buffer.h"
 #include "kernel/dmabuf.h"
+#include "registry.h"
 
-/* One who says that a state is about to be there, until it is served. */
+/* An address that is taken for a while; { .socket.fd = -1 }: none. In place and unmoved. */
 struct kernel_claim {
-	int socket; /* -1: none */
+	struct registry_fd socket;
 };
 
 /*
- * The state of @fd's dma-buf: the control memfd that others have, or a fresh one. @claim is to be
- * dropped once the handle exists. A descriptor, or -errno with words: -EXDEV (others have it, in a
- * network namespace that cannot be reached), -ETIMEDOUT, -EIO, ...
+ * The state of @fd's dma-buf: the control memfd that others have, or a fresh one. @claim is taken
+ * for the latter, and to be dropped once the handle exists. A descriptor, or -errno with words:
+ * -EXDEV (others have it, in a network namespace that cannot be reached), -ETIMEDOUT, -EIO, ...
  */
 int kernel_rendezvous(int fd, const struct kernel_facts *facts, struct kernel_claim *claim);
 
 /*
- * We answer for the state of number @own and have set its mark: is there another state, of somebody
- * who did not find ours while it was on its way to us? Its control memfd; 0: no; -errno with words.
+ * We answer for the state of number @own: set its mark anew, and look whether there is another
+ * state, of somebody who did not find ours while it was on its way to us. Its control memfd; 0: no;
+ * -errno with words.
  */
 int kernel_rendezvous_other(int fd, const struct kernel_facts *facts, uint32_t own);
 
+/* 0; -EADDRINUSE without words; -errno with. */
+int kernel_claim_take(struct kernel_claim *claim, uint64_t inode, uint32_t number,
+		      unsigned int place);
 void kernel_claim_drop(struct kernel_claim *claim);
 
 /* A fresh state under that number; 0: nobody finds it. A control memfd or -errno with words. */
