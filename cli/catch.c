@@ -161,6 +161,7 @@ const struct command command_catch = {
 		"                         missing but those that were dropped\n"
 		"  null:                  drops everything\n"
 		"  v4l2:PATH              a video output\n"
+		"  drm:PATH               a graphics driver that imports, with a checksum\n"
 		"  exec:COMMAND           a program that uses <dmabuf/queue.h>\n\n"
 		"Options:\n"
 		"      --on-full HOW      drop-oldest, drop-newest or block (drop-oldest)\n"

@@ -10,14 +10,14 @@ _dmabuf_pipe()
 	-b | --buffers | -s | --size) ;;
 	*)
 		case $cur in
-		file:* | tee:* | exec:* | v4l2:*)
+		file:* | tee:* | exec:* | v4l2:* | drm:*)
 			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
 			# What is before a colon is a word of its own for readline.
 			_dmabuf_ltrim "$cur"
 			;;
 		-*) mapfile -t COMPREPLY < <(compgen -W "- --buffers --size --quiet --json --color --help" -- "$cur") ;;
 		*)
-			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: v4l2: sha256 crc32 count verify tee: exec: !" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: v4l2: drm: sha256 crc32 count verify tee: exec: !" -- "$cur")
 			compopt -o nospace
 			;;
 		esac
@@ -59,13 +59,13 @@ _dmabuf_catch()
 	-n | --frames | -b | --buffers | -t | --timeout | --reconnect | --every | --label) ;;
 	*)
 		case $cur in
-		file:* | png:* | exec:* | v4l2:*)
+		file:* | png:* | exec:* | v4l2:* | drm:*)
 			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
 			_dmabuf_ltrim "$cur"
 			;;
 		-*) mapfile -t COMPREPLY < <(compgen -W "- --on-full --frames --buffers --timeout --reconnect --every --label --quiet --json --color --help" -- "$cur") ;;
 		*)
-			mapfile -t COMPREPLY < <(compgen -f -W "file: - png: sha256 crc32 count verify null: v4l2: exec:" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -f -W "file: - png: sha256 crc32 count verify null: v4l2: drm: exec:" -- "$cur")
 			compopt -o nospace
 			;;
 		esac

@@ -38,6 +38,7 @@
 #include <dmabuf/dma-resv.h>
 #include <dmabuf/dmabuf-sync-async.h>
 #include <dmabuf/dmabuf-sync.h>
+#include <dmabuf/drm.h>
 #include <dmabuf/error.h>
 #include <dmabuf/heap.h>
 #include <dmabuf/info.h>

@@ -210,6 +210,24 @@ TEST(A7_block_devices_are_stubs)
 	ASSERT_STR_EQ(text, "untouched");
 }
 
+TEST(A7_drm_devices_are_stubs)
+{
+	struct dma_buf_drm_picture picture = { .size = sizeof(picture) };
+	struct dma_buf_drm_info info = { .size = sizeof(info) };
+	char text[16] = "untouched";
+	uint32_t handle = 7;
+
+	NOTHING(dma_buf_drm_open(0, NULL));
+	REFUSED(dma_buf_drm_import(NULL, NULL, DMA_TO_DEVICE, &handle));
+	ASSERT_EQ(handle, 7);
+	NOTHING(dma_buf_drm_export(NULL, 1));
+	NOTHING(dma_buf_drm_alloc(NULL, &picture, "picture"));
+	REFUSED(dma_buf_drm_get_info(NULL, &info));
+	REFUSED(dma_buf_drm_get_parameters(0, NULL));
+	REFUSED(dma_buf_drm_describe(NULL, text, sizeof(text)));
+	ASSERT_STR_EQ(text, "untouched");
+}
+
 TEST(A7_video_devices_are_stubs)
 {
 	struct dma_buf_v4l2_format format = { .size = sizeof(format) };

@@ -112,6 +112,7 @@ extern const struct element_class tee_class;
 extern const struct element_class exec_class;
 extern const struct element_class png_class;
 extern const struct element_class video_class;
+extern const struct element_class drm_class;
 
 /* "stage 3 (sha256)" into @text. */
 void element_describe(const struct element *element, char *text, size_t room);

@@ -11,8 +11,9 @@
 #define MAX_SIZE ((uint64_t)1 << 36)
 
 static const struct element_class *const classes[] = {
-	&file_class,  &stream_class, &null_class, &test_class, &sha256_class, &crc32_class,
-	&count_class, &verify_class, &tee_class,  &exec_class, &png_class,    &video_class,
+	&file_class,  &stream_class, &null_class,   &test_class, &sha256_class,
+	&crc32_class, &count_class,  &verify_class, &tee_class,	 &exec_class,
+	&png_class,   &video_class,  &drm_class,
 };
 
 #define CLASSES (sizeof(classes) / sizeof(classes[0]))
