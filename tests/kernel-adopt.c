@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -433,6 +434,34 @@ TEST_TIMEOUT(A3_many_that_adopt_at_once_never_have_two_states, 60)
 	ASSERT_EQ(*count, CROWD * 10);
 	munmap(count, 4096);
 	pair_end(&p);
+}
+
+static void *get_it(void *arg)
+{
+	struct dma_buf *buf = dma_buf_get(*(int *)arg);
+
+	if (!buf)
+		test_note("%s", dmabuf_last_error());
+	return buf;
+}
+
+TEST(A3_threads_that_adopt_at_once_get_one_handle)
+{
+	int fd = kernel_dmabuf(SIZE);
+	pthread_t threads[4];
+	void *got[4];
+
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, get_it, &fd), 0);
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(pthread_join(threads[i], &got[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		ASSERT(got[i]);
+		ASSERT(got[i] == got[0]);
+	}
+	for (int i = 0; i < 4; i++)
+		dma_buf_put(got[i]);
+	close(fd);
 }
 
 static int receive_and_lock(void *arg)
