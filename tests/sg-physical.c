@@ -443,8 +443,6 @@ static int map_share(struct peer *peer, struct dma_buf *dmabuf)
 	struct rig r = rig_at(dmabuf);
 	struct dma_buf_sg_table *table;
 
-	if (TEST_SANITIZED)
-		SKIP("a sanitizer has switched mlock() off");
 	table = dma_buf_map_attachment(r.attach, DMA_TO_DEVICE);
 	if (!table && geteuid())
 		SKIP("%s", dmabuf_last_error());
@@ -459,6 +457,8 @@ TEST(F7_who_can_only_read_a_share_maps_it_for_a_physical_device)
 	struct dma_buf *dmabuf = dma_buf_alloc("x", 64 * KIB, O_RDONLY);
 	struct peer peer;
 
+	if (TEST_SANITIZED)
+		SKIP("a sanitizer has switched mlock() off");
 	peer_start(&peer, dmabuf, map_share, NULL);
 	peer_end(&peer);
 	dma_buf_put(dmabuf);
