@@ -80,11 +80,14 @@ int video_give(struct video *v, const struct dmabuf_frame *frame, uint64_t used)
 	struct video_slot *slot = &v->slots[frame->index];
 	int err = attach(v, slot, frame->dmabuf);
 
-	if (!err)
-		err = dma_buf_v4l2_queue(slot->attach, slot->table, used, frame->timestamp,
-					 frame->index);
 	if (err)
 		return err;
+	err = dma_buf_v4l2_queue(slot->attach, slot->table, used, frame->timestamp, frame->index);
+	if (err) {
+		/* The driver did not take it, so it is not the device's the next time. */
+		(void)dma_buf_sync_sg_for_cpu(slot->attach, slot->table, v->direction);
+		return err;
+	}
 	slot->frame = *frame;
 	slot->with_driver = true;
 	v->with_driver++;
