@@ -368,7 +368,7 @@ static int adopt_storage(struct buffer *b, const struct control_facts *facts, in
 /* Join as a new holder. b->fd is set; buffer_destroy() undoes any part. */
 static int adopt(struct buffer *b, const struct stat *st, int payload_fd, int home)
 {
-	struct control_facts facts;
+	struct control_facts facts = { .size = 0 };
 	size_t file_size = (size_t)st->st_size;
 	int err;
 

@@ -159,6 +159,7 @@ int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms)
 		return err;
 	if (timeout_ms < 0)
 		return dmabuf_fail(EINVAL, "a timeout of %ld ms", timeout_ms);
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sync_check() refuses NULL */
 	if (!sync->count)
 		return dmabuf_fail(EINVAL,
 				   "sync object \"%s\" has no buffers: dmabuf_sync_get() "

@@ -58,24 +58,27 @@ int kernel_address_bind(uint64_t inode, uint32_t number, unsigned int place)
 			   strerror(err));
 }
 
-static int send_two(int socket, struct msghdr *msg, const int fds[2])
+/* @to: NULL for a socket that is connected. */
+static int send_two(int socket, struct sockaddr_un *to, socklen_t length, const int fds[2])
 {
 	uint32_t magic = MAGIC;
 	struct iovec iov = { .iov_base = &magic, .iov_len = sizeof(magic) };
 	union room control;
+	struct msghdr msg = { .msg_name = to,
+			      .msg_namelen = length,
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.space,
+			      .msg_controllen = CMSG_SPACE(2 * sizeof(int)) };
 	struct cmsghdr *c;
 
 	memset(&control, 0, sizeof(control));
-	msg->msg_iov = &iov;
-	msg->msg_iovlen = 1;
-	msg->msg_control = control.space;
-	msg->msg_controllen = CMSG_SPACE(2 * sizeof(int));
-	c = CMSG_FIRSTHDR(msg);
+	c = CMSG_FIRSTHDR(&msg);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(2 * sizeof(int));
 	memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
-	while (sendmsg(socket, msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	while (sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		if (errno != EINTR)
 			return -errno;
 	return 0;
@@ -84,13 +87,12 @@ static int send_two(int socket, struct msghdr *msg, const int fds[2])
 int kernel_message_send_to(uint64_t inode, uint32_t number, unsigned int place, const int fds[2])
 {
 	struct sockaddr_un address;
-	struct msghdr msg = { .msg_name = &address };
+	socklen_t length = address_of(&address, inode, number, place);
 	int socket = make_socket(), err;
 
 	if (socket < 0)
 		return socket;
-	msg.msg_namelen = address_of(&address, inode, number, place);
-	err = send_two(socket, &msg, fds);
+	err = send_two(socket, &address, length, fds);
 	close(socket);
 	if (!err)
 		return 0;
@@ -104,9 +106,7 @@ int kernel_message_send_to(uint64_t inode, uint32_t number, unsigned int place, 
 
 int kernel_message_send(int socket, const int fds[2])
 {
-	struct msghdr msg = { .msg_name = NULL };
-
-	return send_two(socket, &msg, fds);
+	return send_two(socket, NULL, 0, fds);
 }
 
 static int collect(struct msghdr *msg, int *fds)

@@ -21,7 +21,7 @@
 #define YIELD_PAUSE 64
 
 /* How long one who contends stays on its CPU: long against a switch, short for those who wait. */
-#define SLICE_NS 100000u
+#define SLICE_NS UINT64_C(100000)
 #define SLICE_MAX_NS (8 * SLICE_NS)
 /* Back so late, it was not other contenders who had the CPU: such neighbours are the kernel's. */
 #define AWAY_NS 2000000u
