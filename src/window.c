@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "heaps/heaps.h"
 
 #define FREE_FLAGS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
@@ -48,11 +49,7 @@ static int settle(struct window *w, size_t length, const struct window_view *vie
 	if (!w->inherit && madvise(w->base, length, MADV_DONTFORK) < 0)
 		return dmabuf_fail(errno, "keeping a mapping from children failed: %s",
 				   strerror(errno));
-	if (view->locked && mlock(w->base, length) < 0)
-		return dmabuf_fail(errno == EPERM ? EPERM : ENOMEM,
-				   "locking %zu bytes failed: %s (RLIMIT_MEMLOCK?)", length,
-				   strerror(errno));
-	return 0;
+	return view->locked ? heap_lock(w->base, length) : 0;
 }
 
 int window_fill(struct window *w, const struct window_view *view)
