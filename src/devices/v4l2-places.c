@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "export.h"
+#include "shm/control.h"
 #include "text.h"
 
 static uint32_t kernel_memory(enum dma_buf_v4l2_memory memory)
@@ -116,6 +117,30 @@ int v4l2_place_queue(struct v4l2_device *v, uint32_t index, uint64_t used, uint6
 	return v4l2_call(v, VIDIOC_QBUF, &buffer);
 }
 
+/*
+ * Pages taken from the last to the first: a kernel that has much free memory would give them in one
+ * piece otherwise, and a driver that needs that would take the trial and no buffer after it.
+ */
+static struct dma_buf *scattered(size_t size)
+{
+	struct dma_buf *dmabuf = dma_buf_alloc("trial", size, O_RDWR);
+	volatile char *bytes = dmabuf ? dma_buf_vmap(dmabuf) : NULL;
+	size_t at = page_round_up(size);
+	int err = errno;
+
+	if (!bytes) {
+		dma_buf_put(dmabuf);
+		errno = err;
+		return NULL;
+	}
+	while (at) {
+		at -= page_size();
+		bytes[at] = 0;
+	}
+	dma_buf_vunmap(dmabuf, (void *)bytes);
+	return dmabuf;
+}
+
 /* One buffer of ordinary memory, as a trial: the driver maps it, and nothing starts. */
 static int try_import(struct v4l2_device *v)
 {
@@ -125,7 +150,7 @@ static int try_import(struct v4l2_device *v)
 
 	if (err)
 		return v4l2_fail(v, -err, "asking for buffers to be imported");
-	dmabuf = dma_buf_alloc("trial", v->format.buffer_size, O_RDWR);
+	dmabuf = scattered(v->format.buffer_size);
 	if (!dmabuf)
 		return -errno;
 	err = v4l2_memory_get(v, &v->places[0], dmabuf);
