@@ -221,6 +221,8 @@ def text(results):
                     case_rows(results["solve"]["cases"]))
     lines += layout("8 MiB from a heap: taken, mapped, every page written, given back",
                     case_rows(results["heaps"]["cases"]))
+    lines += layout("A deferred buffer attached, mapped, written, moved and read; access to it",
+                    case_rows(results["migrate"]["cases"]))
     lines += layout("1080p NV12 frames between two processes, every byte written and read",
                     frame_rows([c for c in frames if not c["name"].endswith("handoff")],
                                "the first"))
