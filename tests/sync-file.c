@@ -451,7 +451,7 @@ static void nothing(int sig)
 
 static void *interrupt(void *arg)
 {
-	pthread_t *sleeper = arg;
+	_Atomic(pthread_t) *sleeper = arg;
 	int i;
 
 	/* A handler ends the wait only while it sleeps: more than one, to hit that moment. */
@@ -466,7 +466,7 @@ TEST(E5_a_signal_handler_ends_a_wait)
 {
 	struct sigaction action = { .sa_handler = nothing, .sa_flags = SA_RESTART };
 	struct owner owner = { .seqno = 1 };
-	static pthread_t self;
+	static _Atomic(pthread_t) self;
 	pthread_t thread;
 
 	owner_start(&owner);
