@@ -206,9 +206,10 @@ static void round_of(void)
 	dma_buf_put(d);
 }
 
+/* Fewer, when the library's thread has ended meanwhile. */
 static bool has_fds(void *arg)
 {
-	return open_fds() == *(int *)arg;
+	return open_fds() <= *(int *)arg;
 }
 
 TEST_TIMEOUT(F6_nothing_is_lost_whoever_dies_when, 600)
@@ -228,7 +229,7 @@ TEST_TIMEOUT(F6_nothing_is_lost_whoever_dies_when, 600)
 		rounds++;
 		/* Sockets of the dead are closed by the library's thread. */
 		if (!eventually(has_fds, &fds, 20000))
-			FAIL("%d descriptors, not %d", open_fds(), fds);
+			FAIL("%d descriptors, more than %d", open_fds(), fds);
 		ASSERT_EQ(buffer_mappings(), 0);
 	} while (now_ms() < until);
 	test_note("%u rounds, %u processes killed", rounds, killed);
