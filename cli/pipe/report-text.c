@@ -8,7 +8,10 @@
 
 bool pipe_writes_stdout(const struct pipe *pipe)
 {
-	return pipe->members[pipe->count - 1].element.class == &stream_class;
+	const struct element *last = &pipe->members[pipe->count - 1].element;
+
+	/* The only element of a cast is a source. */
+	return last->class == &stream_class && last->role == ELEMENT_SINK;
 }
 
 double pipe_seconds(const struct pipe *pipe)
