@@ -3,8 +3,6 @@
 #include "drm.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "devices/char-device.h"
 #include "error.h"
 #include "export.h"
 #include "process.h"
@@ -71,18 +70,13 @@ static int look(struct drm_device *d, dev_t number)
 
 static int take_descriptor(struct drm_device *d, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
+	int flags;
 
-	if (flags < 0 || flags & O_PATH || fstat(fd, &st) < 0)
-		return dmabuf_fail(EBADF, "descriptor %d is not an open file", fd);
-	if ((flags & O_ACCMODE) != O_RDWR)
-		return dmabuf_fail(EBADF, "%s is not open for reading and writing", d->name);
-	d->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d->fd = char_device_take(fd, d->name, &flags);
 	if (d->fd < 0)
-		return dmabuf_fail(errno, "duplicating the descriptor of %s: %s", d->name,
-				   strerror(errno));
-	return look(d, S_ISCHR(st.st_mode) ? st.st_rdev : 0);
+		return d->fd;
+	return look(d, fstat(d->fd, &st) == 0 && S_ISCHR(st.st_mode) ? st.st_rdev : 0);
 }
 
 static struct drm_device *make_drm(int fd, const char *name)
@@ -108,18 +102,6 @@ static struct drm_device *make_drm(int fd, const char *name)
 	return d;
 }
 
-static void file_name(int fd, char *name, size_t room)
-{
-	char path[64], target[PATH_MAX], *slash;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	target[n > 0 ? n : 0] = '\0';
-	slash = strrchr(target, '/');
-	text_copy(name, room, n <= 0 ? "drm" : slash && slash[1] ? slash + 1 : target);
-}
-
 DMABUF_PUBLIC struct dma_buf_device *dma_buf_drm_open(int fd, const char *name)
 {
 	struct dma_buf_device_parameters parameters = { .size = sizeof(parameters) };
@@ -135,7 +117,7 @@ DMABUF_PUBLIC struct dma_buf_device *dma_buf_drm_open(int fd, const char *name)
 	if (name && text_check(name, sizeof(own), false, "a device's name") < 0)
 		return NULL;
 	if (!name)
-		file_name(fd, own, sizeof(own));
+		char_device_name(fd, "drm", own, sizeof(own));
 	info.name = name ? name : own;
 	d = make_drm(fd, info.name);
 	if (!d)

@@ -6,14 +6,13 @@
 #include "drm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "devices/char-device.h"
 #include "error.h"
 #include "export.h"
 
@@ -46,17 +45,6 @@ static const struct {
 	{ "hdlcd", CONTIGUOUS },
 	{ "ingenic-drm", CONTIGUOUS },
 };
-
-static bool read_text(const char *path, char *text, size_t room)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, room - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	return got > 0;
-}
 
 /* Where the link @path leads to, by its last name. */
 static bool link_name(const char *path, char *name, size_t room)
@@ -91,7 +79,6 @@ static bool is_by_cpu(const char *driver)
 bool drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *p)
 {
 	char base[96], path[128], text[64];
-	unsigned long bits;
 
 	snprintf(base, sizeof(base), "%s/dev/char/%u:%u/device", sysfs, major(device),
 		 minor(device));
@@ -104,15 +91,7 @@ bool drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_param
 	/* Who copies with the CPU goes by pages. */
 	p->page_backed = is_by_cpu(text);
 	p->contiguous = is_contiguous(text);
-	snprintf(path, sizeof(path), "%s/iommu_group", base);
-	if (access(path, F_OK) == 0)
-		p->contiguous = false;
-	snprintf(path, sizeof(path), "%s/dma_mask_bits", base);
-	if (!read_text(path, text, sizeof(text)))
-		return true;
-	bits = strtoul(text, NULL, 10);
-	if (bits >= 12 && bits < 64)
-		p->dma_mask = (UINT64_C(1) << bits) - 1;
+	char_device_reach(device, sysfs, p);
 	return true;
 }
 

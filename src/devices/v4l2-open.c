@@ -4,14 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "device.h"
+#include "devices/char-device.h"
 #include "error.h"
 #include "export.h"
 #include "options.h"
@@ -69,16 +68,11 @@ static int ask_capabilities(struct v4l2_device *v)
 
 static int take_descriptor(struct v4l2_device *v, int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags;
 
-	if (flags < 0 || flags & O_PATH)
-		return dmabuf_fail(EBADF, "descriptor %d is not an open file", fd);
-	if ((flags & O_ACCMODE) != O_RDWR)
-		return dmabuf_fail(EBADF, "%s is not open for reading and writing", v->name);
-	v->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	v->fd = char_device_take(fd, v->name, &flags);
 	if (v->fd < 0)
-		return dmabuf_fail(errno, "duplicating the descriptor of %s: %s", v->name,
-				   strerror(errno));
+		return v->fd;
 	/* Whether there is a frame is asked with the lock held. */
 	if (!(flags & O_NONBLOCK) && fcntl(v->fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return dmabuf_fail(errno, "%s: O_NONBLOCK: %s", v->name, strerror(errno));
@@ -139,18 +133,6 @@ static struct v4l2_device *make_video(int fd, const char *name, bool output)
 	return v;
 }
 
-static void file_name(int fd, char *name, size_t room)
-{
-	char path[64], target[PATH_MAX], *slash;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, target, sizeof(target) - 1);
-	target[n > 0 ? n : 0] = '\0';
-	slash = strrchr(target, '/');
-	text_copy(name, room, n <= 0 ? "video" : slash && slash[1] ? slash + 1 : target);
-}
-
 DMABUF_PUBLIC struct dma_buf_device *dma_buf_v4l2_open(int fd, const char *name,
 						       const struct dma_buf_v4l2_options *options)
 {
@@ -170,7 +152,7 @@ DMABUF_PUBLIC struct dma_buf_device *dma_buf_v4l2_open(int fd, const char *name,
 	if (name && text_check(name, sizeof(own), false, "a device's name") < 0)
 		return NULL;
 	if (!name)
-		file_name(fd, own, sizeof(own));
+		char_device_name(fd, "video", own, sizeof(own));
 	info.name = name ? name : own;
 	v = make_video(fd, info.name, o.output);
 	if (!v)

@@ -5,12 +5,11 @@
  */
 #include "v4l2.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
+
+#include "devices/char-device.h"
 
 enum how {
 	BY_CPU,	     /* the driver copies with the CPU */
@@ -37,17 +36,6 @@ static const struct {
 	{ "xilinx-vipp", CONTIGUOUS, NULL },
 };
 
-static bool read_text(const char *path, char *text, size_t room)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, room - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	return got > 0;
-}
-
 /* "0,1,...": the entry of the instance whose number ends the bus name ("platform:vivid-001"). */
 static bool parameter_is_contiguous(const struct v4l2_device *v, const char *path)
 {
@@ -55,7 +43,7 @@ static bool parameter_is_contiguous(const struct v4l2_device *v, const char *pat
 	unsigned long instance = dash ? strtoul(dash + 1, NULL, 10) : 0;
 	char text[256], *at = text;
 
-	if (!read_text(path, text, sizeof(text)))
+	if (!sysfs_read(path, text, sizeof(text)))
 		return false;
 	while (instance-- && at) {
 		at = strchr(at, ',');
@@ -85,20 +73,7 @@ static void what_is_known(const struct v4l2_device *v, const char *sysfs,
 void v4l2_parameters(const struct v4l2_device *v, dev_t number, const char *sysfs,
 		     struct dma_buf_device_parameters *p)
 {
-	char base[96], path[128], text[32];
-	unsigned long bits;
-
 	*p = (struct dma_buf_device_parameters){ .size = sizeof(*p) };
 	what_is_known(v, sysfs, p);
-	snprintf(base, sizeof(base), "%s/dev/char/%u:%u/device", sysfs, major(number),
-		 minor(number));
-	snprintf(path, sizeof(path), "%s/iommu_group", base);
-	if (access(path, F_OK) == 0)
-		p->contiguous = false;
-	snprintf(path, sizeof(path), "%s/dma_mask_bits", base);
-	if (!read_text(path, text, sizeof(text)))
-		return;
-	bits = strtoul(text, NULL, 10);
-	if (bits >= 12 && bits < 64)
-		p->dma_mask = (UINT64_C(1) << bits) - 1;
+	char_device_reach(number, sysfs, p);
 }
