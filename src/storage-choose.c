@@ -175,15 +175,15 @@ bool storage_read_record(const struct control *c, uint64_t generation,
 	return true;
 }
 
-/* In force from here on, unless somebody else's is. */
+/* In force from here on, unless somebody else's is: the next look at the state tells. */
 static void put_in_force(struct buffer *b, uint64_t generation)
 {
 	_Atomic(uint64_t) *place = &shared_storage(b)->state;
 	uint64_t state = atomic_load(place);
 
-	while (!storage_generation(state) &&
-	       !atomic_compare_exchange_weak(place, &state, state | storage_state(generation)))
-		;
+	for (int turns = 0; turns < STORAGE_TURNS && !storage_generation(state); turns++)
+		if (atomic_compare_exchange_weak(place, &state, state | storage_state(generation)))
+			return;
 }
 
 /* With the list lock held, so that nobody else does, and nobody attaches. */

@@ -31,6 +31,9 @@
 /* How long the home is asked, and with it a lock of the buffer may be held. */
 #define STORAGE_HOME_MS 4000
 
+/* So often the state word may change while it is given a generation; then it is a scribbler's. */
+#define STORAGE_TURNS 1000
+
 /* Of deferred.current: this process has no storage mapped. */
 #define STORAGE_NONE UINT64_MAX
 

@@ -304,8 +304,11 @@ static bool put_in_force(struct buffer *b, uint64_t old, uint64_t next)
 {
 	_Atomic(uint64_t) *place = &shared_storage(b)->state;
 	uint64_t state = atomic_load(place);
+	int turns;
 
-	while (storage_generation(state) == old && (state & SHM_STORAGE_MOVING))
+	for (turns = 0; turns < STORAGE_TURNS && storage_generation(state) == old &&
+			(state & SHM_STORAGE_MOVING);
+	     turns++)
 		if (atomic_compare_exchange_weak(place, &state, storage_state(next)))
 			return true;
 	return false;
