@@ -105,6 +105,13 @@ void bench_confine(unsigned int count);
 /* Statistics of @count numbers as a JSON object: median, p10, p90, min, max, samples. */
 struct json_object *bench_statistics(const double *samples, size_t count);
 
+/*
+ * For subjects that are no bench_main(): the number of rounds from the command line, 1 to @most;
+ * anything else ends the program with its usage. And the results, @list of which is taken over.
+ */
+size_t bench_rounds(int argc, char **argv, const char *subject, size_t usual, size_t most);
+void bench_print_cases(const char *subject, size_t rounds, struct json_object *list);
+
 /* Exactly @length bytes through a stream, or the end of the program. */
 void bench_read(int fd, void *bytes, size_t length);
 void bench_write(int fd, const void *bytes, size_t length);

@@ -239,12 +239,7 @@ int main(int argc, char **argv)
 	static struct round rounds[2][MAX_ROUNDS + 1];
 	int i, k;
 
-	if (argc == 3 && !strcmp(argv[1], "--rounds"))
-		kept = (int)strtol(argv[2], NULL, 10);
-	if ((argc != 1 && argc != 3) || kept < 1 || kept > MAX_ROUNDS) {
-		fprintf(stderr, "usage: memory [--rounds N]\n");
-		return 2;
-	}
+	kept = (int)bench_rounds(argc, argv, "memory", (size_t)kept, MAX_ROUNDS);
 	allow_descriptors();
 	for (i = 0; i <= kept; i++)
 		for (k = 0; k < 2; k++)

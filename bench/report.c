@@ -183,6 +183,32 @@ static void run_rounds(const struct bench_subject *s, unsigned int rounds)
 	free(all);
 }
 
+size_t bench_rounds(int argc, char **argv, const char *subject, size_t usual, size_t most)
+{
+	size_t rounds = usual;
+
+	if (argc == 3 && !strcmp(argv[1], "--rounds"))
+		rounds = strtoul(argv[2], NULL, 10);
+	else if (argc != 1)
+		rounds = 0;
+	if (rounds >= 1 && rounds <= most)
+		return rounds;
+	fprintf(stderr, "usage: %s [--rounds N], at most %zu\n", subject, most);
+	exit(2);
+}
+
+void bench_print_cases(const char *subject, size_t rounds, struct json_object *list)
+{
+	struct json_object *root = json_object_new_object();
+
+	bench_check(root && list, "allocation");
+	json_object_object_add(root, "subject", json_object_new_string(subject));
+	json_object_object_add(root, "rounds", json_object_new_int((int)rounds));
+	json_object_object_add(root, "cases", list);
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN));
+	json_object_put(root);
+}
+
 static int usage(const struct bench_subject *s)
 {
 	size_t i;

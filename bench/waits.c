@@ -353,39 +353,22 @@ static struct json_object *report(size_t i, size_t rounds)
 	return o;
 }
 
-static void report_all(size_t rounds)
-{
-	struct json_object *root = json_object_new_object(), *list = json_object_new_array();
-	size_t i;
-
-	bench_check(root && list, "allocation");
-	for (i = 0; i < SCENES; i++)
-		json_object_array_add(list, report(i, rounds));
-	json_object_object_add(root, "subject", json_object_new_string("waits"));
-	json_object_object_add(root, "rounds", json_object_new_int((int)rounds));
-	json_object_object_add(root, "cases", list);
-	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN));
-	json_object_put(root);
-}
-
 int main(int argc, char **argv)
 {
-	size_t rounds = ROUNDS, round, i;
+	size_t rounds = bench_rounds(argc, argv, "waits", ROUNDS, MAX_ROUNDS), round, i;
+	struct json_object *list = json_object_new_array();
 	double result[FIGURES];
 	int f;
 
-	if (argc == 3 && !strcmp(argv[1], "--rounds"))
-		rounds = strtoul(argv[2], NULL, 10);
-	if ((argc != 1 && argc != 3) || rounds < 1 || rounds > MAX_ROUNDS) {
-		fprintf(stderr, "usage: waits [--rounds N]\n");
-		return 2;
-	}
+	bench_check(list != NULL, "allocation");
 	for (round = 0; round < rounds; round++)
 		for (i = 0; i < SCENES; i++) {
 			run_scene(&scenes[i], result);
 			for (f = 0; f < FIGURES; f++)
 				figures[i][f][round] = result[f];
 		}
-	report_all(rounds);
+	for (i = 0; i < SCENES; i++)
+		json_object_array_add(list, report(i, rounds));
+	bench_print_cases("waits", rounds, list);
 	return 0;
 }
