@@ -91,15 +91,18 @@ TEST(G2_what_all_count_shares_a_line_with_nothing_else)
 
 TEST(G2_counting_and_asking_make_no_system_call)
 {
-	struct dma_buf *dmabuf = new_buffer();
-	struct dma_buf_attachment *attach = dma_buf_attach(dmabuf, dma_buf_cpu_device());
-	struct dmabuf_sync *sync = new_sync(dmabuf);
 	struct dma_buf_counters now = { 0 };
+	struct dma_buf_attachment *attach;
 	struct dma_buf_sg_table *table;
+	struct dmabuf_sync *sync;
+	struct dma_buf *dmabuf;
 	int i;
 
 	if (TEST_SANITIZED || test_is_slow())
 		SKIP("sanitizers and valgrind make system calls of their own");
+	dmabuf = new_buffer();
+	attach = dma_buf_attach(dmabuf, dma_buf_cpu_device());
+	sync = new_sync(dmabuf);
 	ASSERT(attach);
 	/* What is needed once: memory, a mapping, a table. */
 	access_and_end(dmabuf);

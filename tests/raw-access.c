@@ -99,20 +99,6 @@ TEST(C2_every_process_gets_the_same_page_frames)
 	dma_buf_put(dmabuf);
 }
 
-static size_t locked_kb(void)
-{
-	char line[256];
-	size_t kb = 0;
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmLck: %zu", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
-}
-
 TEST(C2_pages_stay_locked_until_the_last_put)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("x", 65536, O_RDWR);

@@ -366,20 +366,6 @@ static unsigned int pinning_rings(void)
 	return count;
 }
 
-static size_t locked_kb(void)
-{
-	char line[256];
-	size_t kb = 0;
-	FILE *f = fopen("/proc/self/status", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmLck: %zu", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kb;
-}
-
 TEST(F7_pages_are_pinned_while_a_device_has_their_addresses)
 {
 	struct rig r = rig_open(O_RDWR);

@@ -38,8 +38,9 @@ static const int needed[ACCESSES][ACCESSES] = {
 /* One access, of which @len bytes from @start are touched. */
 struct order {
 	unsigned int type;
+	unsigned int
+		dies; /* in the middle of it; no bool, as padding would go through the socket */
 	size_t start, len;
-	bool dies; /* in the middle of it */
 };
 
 static void touch_by(unsigned int type, size_t start, size_t len)
@@ -83,7 +84,7 @@ static int carry_out(struct dma_buf *dmabuf, const struct order *o)
 /* Maps for good, and parks by one lock that does nothing. */
 static void settle_in(struct side *s, struct dma_buf *dmabuf)
 {
-	struct order o = { DMA_BUF_ACCESS_DMA_R, 0, SIZE, false };
+	struct order o = { DMA_BUF_ACCESS_DMA_R, false, 0, SIZE };
 
 	side_open(s, dmabuf);
 	s->direction = DMA_BIDIRECTIONAL;
@@ -124,7 +125,7 @@ static void end_actor(struct peer *peer)
 static void have_done(struct dma_buf *dmabuf, struct peer *peer, unsigned int type, size_t start,
 		      size_t len)
 {
-	struct order o = { type, start, len, false };
+	struct order o = { type, false, start, len };
 
 	if (!peer) {
 		carry_out(dmabuf, &o);
@@ -416,8 +417,8 @@ TEST(D6_a_hold_from_before_a_device_came_is_right_when_it_ends)
 static void dies_with(unsigned int type, unsigned int next)
 {
 	struct dma_buf *dmabuf = world_make();
-	struct order o = { type, 0, SIZE, true };
-	struct order then = { next, 0, SIZE, false };
+	struct order o = { type, true, 0, SIZE };
+	struct order then = { next, false, 0, SIZE };
 	struct peer peer;
 	struct side s;
 
@@ -450,7 +451,7 @@ TEST_TIMEOUT(D6_what_a_dead_holder_wrote_is_seen_by_the_next, 60)
 /* What is known after a death is exact again, as soon as somebody was told. */
 TEST(D6_after_a_death_nothing_is_done_twice)
 {
-	struct order o = { DMA_BUF_ACCESS_DMA_W, 0, SIZE, true };
+	struct order o = { DMA_BUF_ACCESS_DMA_W, true, 0, SIZE };
 	struct dma_buf *dmabuf = world_make();
 	unsigned int operations;
 	struct peer peer;

@@ -163,5 +163,7 @@ bool test_is_slow(void);
 /* How many descriptors, and mappings of buffers, this process has. */
 int open_fds(void);
 int buffer_mappings(void);
+/* How much memory this process has locked. */
+size_t locked_kb(void);
 
 #endif

@@ -214,3 +214,17 @@ int buffer_mappings(void)
 {
 	return each_mapping(false);
 }
+
+size_t locked_kb(void)
+{
+	char line[256];
+	size_t kb = 0;
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %zu", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
