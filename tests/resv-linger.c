@@ -162,7 +162,7 @@ static void *linger(void *arg)
 
 	resv_arm(&second, RESV_WRITE);
 	atomic_store(&lingers, (uint32_t)syscall(SYS_gettid));
-	*ret = resv_linger(&second, FUTEX_FOREVER, false);
+	*ret = resv_linger(&second, clock_ns(), FUTEX_FOREVER, false);
 	return NULL;
 }
 
@@ -213,11 +213,11 @@ TEST(D4_patience_ends)
 {
 	begin(RESV_WRITE);
 	resv_arm(&second, RESV_WRITE);
-	ASSERT_ERR(resv_linger(&second, FUTEX_FOREVER, false), EAGAIN);
+	ASSERT_ERR(resv_linger(&second, clock_ns(), FUTEX_FOREVER, false), EAGAIN);
 	ASSERT_EQ(atomic_load(&second.state->watchers), 0);
-	ASSERT_ERR(resv_linger(&second, clock_ns(), false), EAGAIN);
+	ASSERT_ERR(resv_linger(&second, clock_ns(), clock_ns(), false), EAGAIN);
 	ASSERT_OK(resv_unlock(&first));
-	ASSERT_OK(resv_linger(&second, FUTEX_FOREVER, false));
+	ASSERT_OK(resv_linger(&second, clock_ns(), FUTEX_FOREVER, false));
 	ASSERT(resv_held(&second));
 	ASSERT_OK(resv_unlock(&second));
 	end();
@@ -239,9 +239,9 @@ TEST(D1_a_handler_ends_the_wait_before_the_queue)
 	ASSERT_OK(sigaction(SIGALRM, &action, NULL));
 	ASSERT_OK(setitimer(ITIMER_REAL, &often, NULL));
 	for (i = 0; i < 100 && uninterrupted == -EAGAIN; i++)
-		uninterrupted = resv_linger(&second, FUTEX_FOREVER, false);
+		uninterrupted = resv_linger(&second, clock_ns(), FUTEX_FOREVER, false);
 	do {
-		ret = resv_linger(&second, FUTEX_FOREVER, true);
+		ret = resv_linger(&second, clock_ns(), FUTEX_FOREVER, true);
 	} while (ret == -EAGAIN && now_ms() - began < 5000);
 	ASSERT_OK(setitimer(ITIMER_REAL, &never, NULL));
 	ASSERT_ERR(uninterrupted, EAGAIN);

@@ -274,7 +274,8 @@ static int lock_now(struct resv_hold *h)
 	return ret == -EBUSY ? resv_report(h, EBUSY, 0) : ret;
 }
 
-static int wait_in_queue(struct resv_hold *h, uint64_t deadline, bool intr)
+/* @asked: since when it is waited for, in the queue or not. */
+static int wait_in_queue(struct resv_hold *h, uint64_t asked, uint64_t deadline, bool intr)
 {
 	struct resv_waiter w;
 	int ret = resv_join(h);
@@ -282,12 +283,14 @@ static int wait_in_queue(struct resv_hold *h, uint64_t deadline, bool intr)
 	if (ret)
 		return ret;
 	resv_waiter_init(&w, h, deadline);
+	w.asked = asked;
 	return resv_wait(&w, intr);
 }
 
 static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)
 {
 	int ret = ensure_entry(h);
+	uint64_t asked;
 
 	if (ret)
 		return ret;
@@ -298,11 +301,12 @@ static int lock_slow(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool
 	if (!deadline)
 		return lock_now(h);
 	ret = resv_check_order(h);
+	asked = clock_ns();
 	if (!ret)
-		ret = resv_linger(h, deadline, intr);
+		ret = resv_linger(h, asked, deadline, intr);
 	if (ret == -EINTR)
 		return dmabuf_fail(EINTR, "the wait for a buffer was interrupted");
-	return ret == -EAGAIN ? wait_in_queue(h, deadline, intr) : ret;
+	return ret == -EAGAIN ? wait_in_queue(h, asked, deadline, intr) : ret;
 }
 
 int resv_lock(struct resv_hold *h, uint64_t kind, uint64_t deadline, bool intr)

@@ -151,9 +151,9 @@ static int take_watching(struct resv_hold *h, uint64_t until, bool intr)
 	return -EAGAIN;
 }
 
-int resv_linger(struct resv_hold *h, uint64_t deadline, bool intr)
+int resv_linger(struct resv_hold *h, uint64_t began, uint64_t deadline, bool intr)
 {
-	uint64_t began = clock_ns(), until = began + PATIENCE_NS;
+	uint64_t until = began + PATIENCE_NS;
 
 	h->contended = CONTENDED;
 	if (take_awake(h, began + AWAKE_FIRST_NS) || take_after_yield(h) ||

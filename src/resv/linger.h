@@ -20,10 +20,10 @@
 #include "resv/resv.h"
 
 /*
- * The armed @h was not to be had: wait for a moment before the queue. 0: we have it; -EAGAIN: time
- * to join; -EINTR if @intr.
+ * The armed @h was not to be had when it was asked for, at @began: wait for a moment before the
+ * queue. 0: we have it; -EAGAIN: time to join; -EINTR if @intr.
  */
-int resv_linger(struct resv_hold *h, uint64_t deadline, bool intr);
+int resv_linger(struct resv_hold *h, uint64_t began, uint64_t deadline, bool intr);
 
 /* Before taking what was contended lately: let others have this CPU, if we had it for long. */
 void resv_step_aside(struct resv_hold *h);

@@ -88,6 +88,7 @@ struct resv_waiter {
 	void *context;
 	uint64_t deadline; /* of clock_ns(), or FUTEX_FOREVER */
 	uint64_t began;
+	uint64_t asked; /* the same, or before that: from here on it has waited */
 	uint64_t next_look;
 	uint32_t looks;
 	uint32_t slot; /* of one who has it, whose death is to be heard of; or none */

@@ -33,7 +33,7 @@ void resv_waiter_init(struct resv_waiter *w, struct resv_hold *h, uint64_t deadl
 	memset(w, 0, offsetof(struct resv_waiter, seen));
 	w->hold = h;
 	w->deadline = deadline;
-	w->began = clock_ns();
+	w->began = w->asked = clock_ns();
 	/* For display: nobody reads a clock on the fast path. */
 	atomic_store_explicit(&h->shared->stamp, w->began, memory_order_relaxed);
 }
@@ -300,6 +300,6 @@ int resv_wait(struct resv_waiter *w, bool intr)
 			return resv_granted(h);
 		if (interrupted)
 			return dmabuf_fail(EINTR, "the wait for a buffer was interrupted");
-		return resv_report(h, ETIMEDOUT, clock_ns() - w->began);
+		return resv_report(h, ETIMEDOUT, clock_ns() - w->asked);
 	}
 }
