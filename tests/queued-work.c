@@ -599,8 +599,8 @@ TEST(E4_a_forked_child_has_jobs_of_its_own)
 	struct dma_fence *fence;
 	struct rig r;
 
-	if (TEST_SANITIZED)
-		SKIP("no fork beside threads under a sanitizer");
+	if (TEST_SANITIZED || test_under_valgrind())
+		SKIP("no fork beside threads under a sanitizer or valgrind");
 	rig_with_file(&r, 4);
 	fence = queue_block(&r, DMA_FROM_DEVICE, SIZE, 0, NULL);
 	ASSERT_EQ(status_of(fence), 1);

@@ -159,6 +159,8 @@ void gate_close(struct gate *gate);
 
 /* Does a tool (valgrind, a sanitizer) make everything slow? DMABUF_TEST_SLOW is above 1. */
 bool test_is_slow(void);
+/* Under valgrind, which has descriptors, system calls and ideas of memory of its own. */
+bool test_under_valgrind(void);
 
 /* How many descriptors, and mappings of buffers, this process has. */
 int open_fds(void);

@@ -40,6 +40,13 @@ bool test_is_slow(void)
 	return slow_factor() > 1;
 }
 
+bool test_under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "/vgpreload_");
+}
+
 int slow_ms(int ms)
 {
 	int factor = slow_factor();
