@@ -12,7 +12,7 @@ TEST(E3_a_fence_that_is_not_signalled_in_time_ends_with_etimedout)
 	struct job *job = job_new();
 	int64_t begin = now_ms();
 
-	ASSERT_OK(dma_fence_set_timeout(&job->base, 30));
+	ASSERT_OK(dma_fence_set_timeout(&job->base, slow_ms(30)));
 	ASSERT_EQ(job->enabled, 1);
 	ASSERT_OK(dma_fence_add_callback(&job->base, &cb.base, counting_call));
 	ASSERT_EQ(dma_fence_get_status(&job->base), 0);
@@ -67,7 +67,7 @@ TEST(E3_a_timeout_keeps_the_fence_until_it_ends)
 	struct job *job = job_new();
 
 	job->released = &released;
-	ASSERT_OK(dma_fence_set_timeout(&job->base, 30));
+	ASSERT_OK(dma_fence_set_timeout(&job->base, slow_ms(30)));
 	dma_fence_put(&job->base);
 	ASSERT_EQ(released, 0);
 	ASSERT(eventually(is_one, &released, LONG_MS));

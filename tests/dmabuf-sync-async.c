@@ -150,7 +150,7 @@ TEST(D7_a_timeout_says_who_was_in_the_way_and_leaves_nothing_held)
 	ASSERT_OK(remote_lock(&holder, 0));
 	sync = sync_of("both", dmabuf[0], DMA_BUF_ACCESS_W);
 	ASSERT_OK(dmabuf_sync_get(sync, dmabuf[1], DMA_BUF_ACCESS_R));
-	ends(ask(sync, 50), -ETIMEDOUT);
+	ends(ask(sync, slow_ms(50)), -ETIMEDOUT);
 	ASSERT_ERR(dmabuf_sync_lock_finish(sync), ETIMEDOUT);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "camera (pid");
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "has it to write");
@@ -158,8 +158,8 @@ TEST(D7_a_timeout_says_who_was_in_the_way_and_leaves_nothing_held)
 	ASSERT_EQ(accesses_in(dmabuf[1], DMA_BUF_ACCESS_WAITING), 0);
 	/* It is over, and may be asked for again, also without a look at how the last one ended. */
 	ASSERT_ERR(dmabuf_sync_lock_finish(sync), EINVAL);
-	ends(ask(sync, 20), -ETIMEDOUT);
-	ends(ask(sync, 20), -ETIMEDOUT);
+	ends(ask(sync, slow_ms(20)), -ETIMEDOUT);
+	ends(ask(sync, slow_ms(20)), -ETIMEDOUT);
 	other = sync_of("other", dmabuf[0], DMA_BUF_ACCESS_W);
 	ASSERT_OK(dmabuf_sync_trylock(other));
 	ASSERT_ERR(dmabuf_sync_trylock(sync), EBUSY);
@@ -359,7 +359,7 @@ TEST(D5_torn_content_that_was_granted_and_not_used_stays_torn)
 	ASSERT_OK(dmabuf_sync_unlock(reader));
 	/* and as a part of a group that was not had, asynchronously or not. */
 	ASSERT_OK(dmabuf_sync_get(sync, dmabuf[1], DMA_BUF_ACCESS_W));
-	ends(ask(sync, 50), -ETIMEDOUT);
+	ends(ask(sync, slow_ms(50)), -ETIMEDOUT);
 	ASSERT_ERR(dmabuf_sync_lock_timeout(sync, 50), ETIMEDOUT);
 	ASSERT_ERR(dmabuf_sync_trylock(sync), EBUSY);
 	ASSERT_ERR(dmabuf_sync_lock(reader), EOWNERDEAD);

@@ -123,13 +123,13 @@ TEST(D7_a_descriptor_is_readable_when_the_attempt_failed)
 	struct stage s;
 
 	stage_set(&s, 60000);
-	ASSERT_OK(dmabuf_sync_lock_async(s.sync, 30, NULL));
+	ASSERT_OK(dmabuf_sync_lock_async(s.sync, slow_ms(30), NULL));
 	until_readable(s.fd);
 	ASSERT_ERR(dmabuf_sync_lock_finish(s.sync), ETIMEDOUT);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "holder (pid");
 	ASSERT(!is_readable(s.fd));
 	/* Not asked: the next attempt takes it back, and so does a lock, */
-	ASSERT_OK(dmabuf_sync_lock_async(s.sync, 30, NULL));
+	ASSERT_OK(dmabuf_sync_lock_async(s.sync, slow_ms(30), NULL));
 	until_readable(s.fd);
 	ASSERT_OK(dmabuf_sync_lock_async(s.sync, 40000, NULL));
 	ASSERT(!is_readable(s.fd));

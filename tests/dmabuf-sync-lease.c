@@ -301,7 +301,8 @@ TEST(D5_a_chain_of_stopped_processes_is_cleared_by_who_waits_behind_it)
 	struct remote reader, writer;
 	int ret;
 
-	hold_and_stop(&reader, dmabuf, DMA_BUF_ACCESS_R, SHORT_LEASE);
+	/* Long enough for the writer to be seen waiting, and be stopped, before it is over. */
+	hold_and_stop(&reader, dmabuf, DMA_BUF_ACCESS_R, slow_ms(500));
 	remote_with(&writer, "writer", dmabuf, DMA_BUF_ACCESS_W);
 	lease(&writer, SHORT_LEASE);
 	remote_ask(&writer, (struct order){ .kind = ORDER_LOCK, .value = 40000 });

@@ -100,8 +100,8 @@ TEST(E3_a_timer_that_is_cancelled_does_not_run)
 	struct item a = { .calls = 0 }, b = { .calls = 0 };
 	uint64_t now = clock_ns();
 
-	ASSERT_OK(worker_timer_start(&a.timer, now + 20 * MS, item_timed));
-	ASSERT_OK(worker_timer_start(&b.timer, now + 40 * MS, item_timed));
+	ASSERT_OK(worker_timer_start(&a.timer, now + (uint64_t)slow_ms(200) * MS, item_timed));
+	ASSERT_OK(worker_timer_start(&b.timer, now + (uint64_t)slow_ms(220) * MS, item_timed));
 	ASSERT(worker_timer_cancel(&a.timer));
 	ASSERT(!worker_timer_cancel(&a.timer));
 	ASSERT(eventually(called, &b, LONG_MS));

@@ -159,6 +159,8 @@ void gate_close(struct gate *gate);
 
 /* Does a tool (valgrind, a sanitizer) make everything slow? DMABUF_TEST_SLOW is above 1. */
 bool test_is_slow(void);
+/* A time that should be over or not: longer where everything is slow. */
+int slow_ms(int ms);
 /* Under valgrind, which has descriptors, system calls and ideas of memory of its own. */
 bool test_under_valgrind(void);
 

@@ -23,7 +23,6 @@ bool children_check(void);
 int children_kill(void);
 
 /* @ms multiplied by DMABUF_TEST_SLOW. */
-int slow_ms(int ms);
 
 /* Wait for @pid's end, @ms at most: true and *@status, or false. */
 bool wait_child(pid_t pid, int ms, int *status);
