@@ -45,6 +45,13 @@ struct attachment {
 int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg_table *table,
 			    enum dma_data_direction direction);
 
+/*
+ * With map_lock held: the mapping of @table with @direction; of several of a kept table, one with
+ * that @owner, if there is one. NULL with words: there is none.
+ */
+struct mapping **mapping_find(struct attachment *a, struct dma_buf_sg_table *table,
+			      enum dma_data_direction direction, enum mapping_owner owner);
+
 /* Does somebody who mapped @table demand that nothing is copied? */
 bool attachment_zero_copy(struct dma_buf_attachment *attach, const struct dma_buf_sg_table *table);
 
