@@ -80,6 +80,14 @@ int buffer_device_fd(struct buffer *b)
 	return err ? err : b->client.device_fd;
 }
 
+int buffer_open_client(struct buffer *b)
+{
+	registry_lock();
+	b->client.fd = client_reopen(b->fd);
+	registry_unlock();
+	return b->client.fd < 0 ? b->client.fd : 0;
+}
+
 bool buffer_unused(const struct buffer *b)
 {
 	return !atomic_load(&b->pending) && !(b->exporter && client_others(&b->client));

@@ -116,6 +116,12 @@ struct dma_buf *buffer_get_owned(int fd, int shown, int payload_fd, int home);
  */
 int buffer_device_fd(struct buffer *b);
 
+/*
+ * The handle's own description of the buffer, from b->fd: no fork in between, a child must find the
+ * descriptor where it can close it. 0 or -errno with words.
+ */
+int buffer_open_client(struct buffer *b);
+
 /* An empty handle with one reference; NULL with errno and words. */
 struct buffer *buffer_new(void);
 
