@@ -166,45 +166,6 @@ static void check_content(struct dma_buf *d)
 	check_pattern(d, 5);
 }
 
-TEST_TIMEOUT(F5_an_export_that_fails_leaves_nothing, 60)
-{
-	run_steps(&(struct scenario){ nothing, call_export, check_fresh });
-}
-
-TEST_TIMEOUT(F5_a_first_access_that_fails_can_be_tried_again, 60)
-{
-	chunky_register();
-	run_steps(&(struct scenario){ exported, call_vmap, check_fresh });
-	run_steps(&(struct scenario){ exported, call_mmap, check_fresh });
-	strict = strict_device();
-	run_steps(&(struct scenario){ exported, call_attach_and_map, check_fresh });
-	dma_buf_device_put(strict);
-}
-
-TEST_TIMEOUT(F6_a_migration_that_fails_leaves_the_content, 60)
-{
-	chunky_register();
-	run_steps(&(struct scenario){ written, call_migrate, check_content });
-	run_steps(&(struct scenario){ written, call_mmap, check_content });
-	strict = strict_device();
-	run_steps(&(struct scenario){ written, call_attach_and_map, check_content });
-	dma_buf_device_put(strict);
-}
-
-/* Deaths at each step of another process that migrates. */
-static int dies_at(struct peer *peer, struct dma_buf *d)
-{
-	int err;
-
-	check_pattern(d, 5);
-	faults_arm_death((int)(intptr_t)peer->arg);
-	err = dma_buf_migrate(d, "chunky", 5000);
-	(void)faults_disarm();
-	ASSERT_OK(err);
-	dma_buf_put(d);
-	return 0;
-}
-
 static void write_zeros(struct dma_buf *d)
 {
 	char *bytes;
@@ -230,6 +191,55 @@ static void check_zeros(struct dma_buf *d)
 	ASSERT_OK(dma_buf_end_cpu_access(d, 0, SIZE, DMA_FROM_DEVICE));
 }
 
+/* The storage that was left half made, if it was, has the old bytes and not these. */
+static void check_zeros_move(struct dma_buf *d)
+{
+	write_zeros(d);
+	ASSERT_OK(dma_buf_migrate(d, "memfd", 5000));
+	ASSERT_OK(dma_buf_migrate(d, "chunky", 5000));
+	check_zeros(d);
+}
+
+TEST_TIMEOUT(F5_an_export_that_fails_leaves_nothing, 60)
+{
+	run_steps(&(struct scenario){ nothing, call_export, check_fresh });
+}
+
+TEST_TIMEOUT(F5_a_first_access_that_fails_can_be_tried_again, 60)
+{
+	chunky_register();
+	run_steps(&(struct scenario){ exported, call_vmap, check_fresh });
+	run_steps(&(struct scenario){ exported, call_mmap, check_fresh });
+	strict = strict_device();
+	run_steps(&(struct scenario){ exported, call_attach_and_map, check_fresh });
+	dma_buf_device_put(strict);
+}
+
+TEST_TIMEOUT(F6_a_migration_that_fails_leaves_the_content, 60)
+{
+	chunky_register();
+	run_steps(&(struct scenario){ written, call_migrate, check_content });
+	run_steps(&(struct scenario){ written, call_migrate, check_zeros_move });
+	run_steps(&(struct scenario){ written, call_mmap, check_content });
+	strict = strict_device();
+	run_steps(&(struct scenario){ written, call_attach_and_map, check_content });
+	dma_buf_device_put(strict);
+}
+
+/* Deaths at each step of another process that migrates. */
+static int dies_at(struct peer *peer, struct dma_buf *d)
+{
+	int err;
+
+	check_pattern(d, 5);
+	faults_arm_death((int)(intptr_t)peer->arg);
+	err = dma_buf_migrate(d, "chunky", 5000);
+	(void)faults_disarm();
+	ASSERT_OK(err);
+	dma_buf_put(d);
+	return 0;
+}
+
 /* True: it died there. */
 static bool death_at(int step)
 {
@@ -243,11 +253,7 @@ static bool death_at(int step)
 	close(peer.socket);
 	ASSERT(status == 0 || status == 128 + SIGKILL);
 	check_pattern(d, 5);
-	/* The storage that he left half made, if he did, has his bytes and not these. */
-	write_zeros(d);
-	ASSERT_OK(dma_buf_migrate(d, "memfd", 5000));
-	ASSERT_OK(dma_buf_migrate(d, "chunky", 5000));
-	check_zeros(d);
+	check_zeros_move(d);
 	dma_buf_put(d);
 	return status != 0;
 }

@@ -229,6 +229,8 @@ TEST(E4_a_lock_behind_a_fence_that_fails_fails_with_it)
 	struct dmabuf_sync *sync = sync_of("job", dmabuf, DMA_BUF_ACCESS_W);
 
 	ASSERT_OK(dmabuf_sync_lock_after(sync, &after, 1, 40000, &fence));
+	/* The fence has to wake the library's thread. */
+	ASSERT(eventually(other_threads_sleep, NULL, 20000));
 	ASSERT_OK(dma_fence_set_error(after, -EREMOTEIO));
 	ASSERT_OK(dma_fence_signal(after));
 	ends(fence, -EREMOTEIO);

@@ -130,6 +130,8 @@ int reap_within(pid_t pid, int ms);
 
 /* Until cond(arg) holds, looked at every millisecond, at most ms: for what is asynchronous. */
 bool eventually(bool (*cond)(void *arg), void *arg, int ms);
+/* For eventually(): do all threads of this process but the caller sleep? */
+bool other_threads_sleep(void *arg);
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t now_ms(void);
 

@@ -111,8 +111,7 @@ bool wait_child(pid_t pid, int ms, int *status)
 	return ended;
 }
 
-/* Do all threads but this one sleep? A sleeper has none of an allocator's locks. */
-static bool others_sleep(void *arg)
+bool other_threads_sleep(void *arg)
 {
 	char name[300], text[512], *state;
 	DIR *tasks = opendir("/proc/self/task");
@@ -138,13 +137,13 @@ static bool others_sleep(void *arg)
 
 /*
  * A sanitizer's allocator has locks that fork() does not hold: a child of a process whose other
- * threads are at it just then never gets them.
+ * threads are at it just then never gets them. A sleeper has none.
  */
 static void before_fork(void)
 {
 	if (TEST_SANITIZED)
 		/* Some tests mean it. */
-		(void)eventually(others_sleep, NULL, 10);
+		(void)eventually(other_threads_sleep, NULL, 10);
 }
 
 pid_t spawn(int (*fn)(void *arg), void *arg)
