@@ -30,7 +30,7 @@ check: setup ## what every change must pass; 5 minutes or less
 	@scripts/check short
 
 .PHONY: check-long
-check-long: setup ## the rest: analyzers, valgrind, fuzzing, seeded faults
+check-long: setup ## the rest: analyzers, valgrind, VMs, torture, fuzzing, seeded faults
 	@scripts/check long
 
 .PHONY: test

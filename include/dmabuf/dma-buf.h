@@ -5,8 +5,7 @@
  * Names and semantics are mainline's linux/dma-buf.h, with the differences that userspace brings:
  *
  * - A handle (struct dma_buf) and a descriptor (int) are references of their own: a handle is
- *   dropped with dma_buf_put(), a descriptor with close(). dma_buf_fd() does not consume the
- * handle.
+ *   dropped with dma_buf_put(), a descriptor with close(). dma_buf_fd() does not consume it.
  * - Ops run in the process that calls them. A process finds them by the exporter's name, see
  *   dma_buf_register_exporter(); a name it does not know works as plain memory.
  * - dma_buf_unmap_attachment() and dma_buf_end_cpu_access() return an int, so that misuse is told.
