@@ -525,6 +525,62 @@ TEST(H1_block_a_request_that_never_gets_anywhere_is_given_up)
 	free(p);
 }
 
+static int request_fd(struct plan_rig *p, int64_t result)
+{
+	struct block_request r;
+
+	if (!block_next(&p->b, &p->t, &r))
+		return -1;
+	block_advance(&p->b, &p->t, result);
+	return r.fd;
+}
+
+/* Memory that a driver has mapped without pages: EFAULT from a direct transfer. */
+TEST(H1_block_memory_that_cannot_be_pinned_goes_through_the_page_cache)
+{
+	struct plan_rig *p = calloc(1, sizeof(*p));
+	unsigned int seed = 1;
+
+	ASSERT(p);
+	p->b.limits = (struct block_limits){ .offset_alignment = 512,
+					     .memory_alignment = 512,
+					     .write_alignment = 4096,
+					     .max_segments = 33 };
+	p->b.buffered_fd = 1;
+	p->b.direct_fd = 2;
+	make_region(p, &seed, false, false);
+	p->t.region = &p->region;
+	p->t.length = 8192;
+	atomic_store(&p->b.direct, true);
+	ASSERT(block_plan(&p->t, &p->b.limits, true));
+	ASSERT_EQ(request_fd(p, -EFAULT), 2);
+	ASSERT(atomic_load(&p->region.unpinnable));
+	ASSERT_EQ(request_fd(p, 8192), 1);
+	ASSERT_EQ(request_fd(p, 0), -1);
+	ASSERT_EQ(p->t.result, 8192);
+	ASSERT_EQ(atomic_load(&p->b.bounced), 8192);
+	ASSERT(atomic_load(&p->b.direct)); /* other memory goes direct as before */
+	block_plan_free(&p->t);
+	/* What the CPU cannot reach either is an error; and nothing is copied where that is not
+	 * wanted.
+	 */
+	p->t.span = p->t.nspans = 0;
+	ASSERT(block_plan(&p->t, &p->b.limits, true));
+	ASSERT_EQ(request_fd(p, -EFAULT), 2);
+	ASSERT_EQ(request_fd(p, -EFAULT), 1);
+	ASSERT_EQ(request_fd(p, 0), -1);
+	ASSERT_EQ(p->t.result, -EFAULT);
+	block_plan_free(&p->t);
+	p->t.span = p->t.nspans = 0;
+	p->t.zero_copy = true;
+	ASSERT(block_plan(&p->t, &p->b.limits, true));
+	ASSERT_EQ(request_fd(p, -EFAULT), 2);
+	ASSERT_EQ(request_fd(p, 0), -1);
+	ASSERT_EQ(p->t.result, -EFAULT);
+	block_plan_free(&p->t);
+	free(p);
+}
+
 /* The disk turns out to want more than was known: EINVAL from the transfer itself. */
 TEST(H1_block_o_direct_refused_by_a_transfer_falls_back_and_it_is_said)
 {

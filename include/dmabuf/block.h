@@ -4,7 +4,8 @@
  *
  * Real DMA between a file or disk and a buffer. A transfer goes through io_uring with O_DIRECT
  * where the machine allows, through a pool of threads with plain O_DIRECT calls where io_uring is
- * denied, and through the page cache where O_DIRECT is refused. dma_buf_block_describe() says which
+ * denied, and through the page cache where O_DIRECT is refused, or where the kernel cannot hold a
+ * buffer's memory for it (that of many drivers, and a heap's). dma_buf_block_describe() says which
  * of these it is, and where the limits came from, in so many words.
  *
  * Parameters (mission row F1) are those of the disk: max_segment_size from its queue,

@@ -67,7 +67,10 @@ static void method_words(const struct block_device *b, char *text, size_t size)
 void block_direct_words(const struct block_device *b, char *text, size_t size)
 {
 	if (atomic_load(&b->direct))
-		snprintf(text, size, "O_DIRECT");
+		snprintf(text, size, "O_DIRECT%s",
+			 atomic_load(&b->unpinnable)
+				 ? " (memory of a driver that cannot be pinned: page cache)"
+				 : "");
 	else if (b->wants_buffered)
 		snprintf(text, size, "page cache (as asked)");
 	else if (b->reopen_errno)

@@ -254,6 +254,20 @@ static void leave_direct(struct block_device *b, struct block_span *span)
 			   "the page cache");
 }
 
+/*
+ * EFAULT: a driver has mapped memory of its own there that has no pages which could be held. The
+ * CPU can copy it all the same. If it cannot, the page cache says EFAULT, too.
+ */
+static void leave_unpinnable(struct block_device *b, struct block_transfer *t)
+{
+	t->spans[t->span].direct = false;
+	atomic_store(&t->region->unpinnable, true);
+	if (!atomic_exchange(&b->unpinnable, true))
+		dmabuf_log(DMABUF_LOG_WARNING,
+			   "block device: a buffer's memory cannot be used for direct transfers "
+			   "(EFAULT), it goes through the page cache");
+}
+
 static void failed(struct block_device *b, struct block_transfer *t, int err)
 {
 	struct block_span *span = &t->spans[t->span];
@@ -263,6 +277,8 @@ static void failed(struct block_device *b, struct block_transfer *t, int err)
 
 	if (err == EINVAL && span->direct && !t->zero_copy)
 		leave_direct(b, span);
+	else if (err == EFAULT && span->direct && !t->zero_copy)
+		leave_unpinnable(b, t);
 	else if (!again || ++t->retries > BLOCK_MAX_RETRIES)
 		finish(t, -err);
 }

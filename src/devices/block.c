@@ -293,7 +293,8 @@ int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
 	t->length = wanted->length;
 	t->file_offset = wanted->file_offset;
 	t->cookie = wanted->cookie;
-	if (!block_plan(t, &b->limits, atomic_load(&b->direct)))
+	if (!block_plan(t, &b->limits,
+			atomic_load(&b->direct) && !atomic_load(&region->unpinnable)))
 		return dmabuf_fail(ENOMEM, "no memory for the pieces of a transfer");
 	if (t->zero_copy && block_copied_span(t)) {
 		err = would_copy(b, block_copied_span(t));

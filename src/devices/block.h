@@ -50,6 +50,7 @@ struct block_region {
 	unsigned int nents;
 	uint64_t length;
 	unsigned int under_way; /* transfers */
+	atomic_bool unpinnable; /* the kernel cannot hold these pages for a direct transfer */
 	int slot;		/* among io_uring's registered buffers; -1: not registered */
 	int guard;		/* among its registered files: the buffer's device lock; -1: none */
 };
@@ -138,6 +139,7 @@ struct block_device {
 	int reopen_errno;	   /* the file could not be opened anew */
 	atomic_bool direct;	   /* in use; a transfer may find that it is refused */
 	atomic_bool direct_failed; /* ... and did */
+	atomic_bool unpinnable;	   /* some of the memory was */
 	atomic_int register_errno; /* a buffer could not be registered */
 	bool wants_buffered;
 
