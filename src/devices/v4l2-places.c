@@ -118,14 +118,14 @@ int v4l2_place_queue(struct v4l2_device *v, uint32_t index, uint64_t used, uint6
 }
 
 /*
- * Pages taken from the last to the first: a kernel that has much free memory would give them in one
- * piece otherwise, and a driver that needs that would take the trial and no buffer after it.
+ * Every other page first, then those between: a kernel that has much free memory gives pages in
+ * one piece, up or down, to who takes them in a row, and a driver that needs that would take the
+ * trial and no buffer after it.
  */
 static struct dma_buf *scattered(size_t size)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("trial", size, O_RDWR);
 	volatile char *bytes = dmabuf ? dma_buf_vmap(dmabuf) : NULL;
-	size_t at = page_round_up(size);
 	int err = errno;
 
 	if (!bytes) {
@@ -133,10 +133,9 @@ static struct dma_buf *scattered(size_t size)
 		errno = err;
 		return NULL;
 	}
-	while (at) {
-		at -= page_size();
-		bytes[at] = 0;
-	}
+	for (size_t first = 0; first < 2; first++)
+		for (size_t at = first * page_size(); at < size; at += 2 * page_size())
+			bytes[at] = 0;
 	dma_buf_vunmap(dmabuf, (void *)bytes);
 	return dmabuf;
 }
