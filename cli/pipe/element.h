@@ -75,6 +75,7 @@ struct video_wishes {
 	uint32_t height;
 	uint64_t fps;
 	unsigned int memory; /* enum dma_buf_v4l2_memory */
+	char maker[64];	     /* a heap, or a graphics card, whose memory is imported; "": none */
 };
 
 struct element {

@@ -27,7 +27,7 @@ static struct dma_buf *allocate(void *data, const char *name, uint64_t buffer_si
 		errno = ENOSPC;
 		return NULL;
 	}
-	dmabuf = dma_buf_v4l2_alloc(v->dev, name);
+	dmabuf = video_memory_alloc(v, name);
 	v->full = !dmabuf && errno == ENOSPC;
 	return dmabuf;
 }
@@ -51,7 +51,7 @@ int video_source_prepare(struct element_context *context, struct dmabuf_queue_op
 	struct dma_buf_v4l2_info info = { .size = sizeof(info) };
 	struct video *v = &the_video;
 
-	if (video_init(v, context) < 0 || agree(v) < 0)
+	if (video_init(v, context) < 0 || video_memory_open(v) < 0 || agree(v) < 0)
 		return -1;
 	if (dma_buf_v4l2_request(v->dev, memory, 1) < 0 || dma_buf_v4l2_get_info(v->dev, &info) < 0)
 		return video_fail(v);

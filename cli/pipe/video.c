@@ -59,6 +59,8 @@ void video_exit(struct video *v)
 		let_go(v, &v->slots[i]);
 	dma_buf_device_put(v->dev);
 	v->dev = NULL;
+	dma_buf_device_put(v->card);
+	v->card = NULL;
 }
 
 static int attach(const struct video *v, struct video_slot *slot, struct dma_buf *dmabuf)
@@ -182,14 +184,17 @@ static bool parse_fourcc(const char *value, uint32_t *fourcc)
 	return true;
 }
 
-static bool parse_memory(const char *value, unsigned int *memory)
+static bool parse_memory(const char *value, struct video_wishes *w)
 {
 	static const char *const names[] = { "auto", "import", "export" };
 
-	for (*memory = 0; *memory < 3; ++*memory)
-		if (!strcmp(value, names[*memory]))
+	w->maker[0] = '\0';
+	for (w->memory = 0; w->memory < 3; w->memory++)
+		if (!strcmp(value, names[w->memory]))
 			return true;
-	return false;
+	w->memory = DMA_BUF_V4L2_IMPORT;
+	snprintf(w->maker, sizeof(w->maker), "%s", value);
+	return video_memory_is(value);
 }
 
 /* "name=value", of a source. */
@@ -204,7 +209,7 @@ static bool parse_wish(struct element *e, const char *name, const char *value)
 	if (!strcmp(name, "fps"))
 		return number_parse(value, 1000, &w->fps) && w->fps;
 	if (!strcmp(name, "memory"))
-		return parse_memory(value, &w->memory);
+		return parse_memory(value, w);
 	return !strcmp(name, "frames") && number_parse(value, UINT64_MAX - 1, &e->frames) &&
 	       e->frames;
 }
@@ -212,7 +217,7 @@ static bool parse_wish(struct element *e, const char *name, const char *value)
 static int parse_video(struct element *e, const char *argument)
 {
 	size_t len = strcspn(argument, ",");
-	char name[16], value[32];
+	char name[16], value[64];
 
 	e->frames = UINT64_MAX;
 	if (!len || len >= sizeof(e->video.path))
@@ -224,13 +229,15 @@ static int parse_video(struct element *e, const char *argument)
 		at++;
 		len = strcspn(at, ",");
 		if (e->role != ELEMENT_SOURCE ||
-		    sscanf(at, "%15[a-z]=%31[^,]%n", name, value, &end) != 2 ||
+		    sscanf(at, "%15[a-z]=%63[^,]%n", name, value, &end) != 2 ||
 		    (size_t)end != len || !parse_wish(e, name, value))
 			return usage(e->command, "\"%s\": \"%.*s\" is not %s", e->text, (int)len,
 				     at,
 				     e->role == ELEMENT_SOURCE
 					     ? "format=FOURCC, size=WxH, fps=N, frames=N or "
-					       "memory=auto, import or export"
+					       "memory=auto, import, export, "
+					       "udmabuf, dma_heap/NAME or a "
+					       "graphics card"
 					     : "understood: an output has no options");
 	}
 	return 0;

@@ -18,6 +18,7 @@ struct video_slot {
 struct video {
 	const struct element_context *context;
 	struct dma_buf_device *dev;
+	struct dma_buf_device *card; /* whose memory frames are in, or NULL */
 	enum dma_data_direction direction;
 	struct dma_buf_v4l2_format format;
 	struct video_slot slots[DMABUF_QUEUE_MAX_BUFFERS]; /* by the frame's index */
@@ -48,6 +49,13 @@ bool video_may_restart(struct video *v);
 void video_tell(const struct video *v);
 /* The same now and then, as a stream that is interrupted has no end. */
 void video_tell_at(struct video *v, uint64_t timestamp);
+
+/* Is this a heap of kernel dma-bufs, or the path of a graphics card? */
+bool video_memory_is(const char *maker);
+/* Ready to make buffers of it. 0, or -1 after video_fail(). */
+int video_memory_open(struct video *v);
+/* One in memory of that maker, else one that the driver gives or takes. NULL with words. */
+struct dma_buf *video_memory_alloc(const struct video *v, const char *name);
 
 int video_source_run(struct element_context *context);
 int video_sink_run(struct element_context *context);
