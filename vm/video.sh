@@ -60,8 +60,22 @@ video()
 # 720x480 at 60 frames a second, and a picture that is the same in each.
 still()
 {
-	v4l2-ctl -d "$1" -i 3 --set-dv-bt-timings index=1
-	v4l2-ctl -d "$1" -c osd_text_mode=2,test_pattern=1
+	v4l2-ctl -d "$1" -i 3 --set-dv-bt-timings index=1 -c osd_text_mode=2,test_pattern=1
+}
+
+# connect INSTANCE 1: what goes to its output comes from its camera (0: no more). The control was
+# renamed in 6.12.
+connect()
+{
+	seen=$(video "$1" cap)
+	v4l2-ctl -d "$(video "$1" out)" -o 1 --set-dv-bt-timings index=1
+	menu=$(v4l2-ctl -d "$seen" -L | sed -n "/hdmi_$1_0_is_connected_to/,\$p" |
+		sed -n "s/^[^0-9]*\([0-9]*\): Output HDMI $1.*/\1/p" | head -n 1)
+	if [ -n "$menu" ]; then
+		v4l2-ctl -d "$seen" -c "hdmi_$1_0_is_connected_to=$((menu * $2))"
+	else
+		v4l2-ctl -d "$seen" -c "loop_video=$2"
+	fi
 }
 
 camera=$(video 000 cap)

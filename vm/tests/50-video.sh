@@ -58,31 +58,18 @@ two_calls()
 }
 so "a frame costs two calls to the driver" two_calls
 
-# connect 1: what goes to the output comes from the camera. The control was renamed in 6.12.
-connect()
-{
-	menu=$(v4l2-ctl -d "$camera" -L | sed -n '/hdmi_000_0_is_connected_to/,$p' |
-		sed -n 's/^[^0-9]*\([0-9]*\): Output HDMI 000.*/\1/p' | head -n 1)
-	if [ -n "$menu" ]; then
-		v4l2-ctl -d "$camera" -c "hdmi_000_0_is_connected_to=$((menu * $1))"
-	else
-		v4l2-ctl -d "$camera" -c "loop_video=$1"
-	fi
-}
-
 # From one camera to an output, from there through a wire to the other: each frame whole.
 loops()
 {
 	v4l2-ctl -d "$contiguous" -c test_pattern=4
 	v4l2-ctl -d "$contiguous" -v pixelformat=NV12 --stream-mmap --stream-count=1 --stream-to=ref.raw
-	v4l2-ctl -d "$output" -o 1 --set-dv-bt-timings index=1
-	connect 1
+	connect 000 1
 	timeout 60 dmabuf pipe -q "v4l2:$contiguous,format=NV12" ! "v4l2:$output" &
 	pipe=$!
 	sleep 1
 	run dmabuf pipe -q "v4l2:$camera,format=NV12,frames=10" ! file:seen.raw
 	kill $pipe
-	connect 0
+	connect 000 0
 	v4l2-ctl -d "$contiguous" -c test_pattern=1
 	size=$((720 * 480 * 3 / 2))
 	[ "$(wc -c <seen.raw)" -eq $((10 * size)) ]
