@@ -54,8 +54,14 @@ like()
 # tap PROGRAM...: runs a program that prints TAP itself; each of its lines is one of ours.
 tap()
 {
-	"$@" >/tmp/tap.out 2>&1
-	status=$?
+	status=0
+	"$@" >/tmp/tap.out 2>&1 || status=$?
+	tap_of "$1" </tmp/tap.out
+}
+
+# tap_of PROGRAM <WHAT-IT-PRINTED, in $status how it ended
+tap_of()
+{
 	while IFS= read -r line; do
 		case $line in
 		"not ok"*) not_ok "$(echo "$line" | sed 's/^not ok *[0-9]* *-* *//')" ;;
@@ -63,12 +69,41 @@ tap()
 		1..*) ;;
 		*) echo "# $line" ;;
 		esac
-	done </tmp/tap.out
+	done
 	if [ $status -eq 0 ]; then
 		ok "$1 ends well"
 	else
 		not_ok "$1 ends with status $status"
 	fi
+}
+
+# together COMMAND...: as `tap`, several at a time, for those that wait more than they compute. Each
+# is one argument, split at blanks.
+together()
+{
+	numbers=
+	number=0
+	for command; do
+		$command >"/tmp/together.$number" 2>&1 &
+		numbers="$numbers $!"
+		number=$((number + 1))
+	done
+	number=0
+	for pid in $numbers; do
+		status=0
+		wait "$pid" || status=$?
+		tap_of "${1%% *}" <"/tmp/together.$number"
+		number=$((number + 1))
+		shift
+	done
+}
+
+# all_but PROGRAM NAME...: the names of its tests, but for these.
+all_but()
+{
+	program=$1
+	shift
+	$program --list | grep -vxF "$(printf '%s\n' "$@")"
 }
 
 # eventually SECONDS COMMAND...: until it succeeds
