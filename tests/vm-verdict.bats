@@ -31,6 +31,7 @@ vm-end'
 	verdict "${good%vm-status*}"
 	[ "$status" -eq 1 ]
 	[[ $output == *"the machine fell silent in a"* ]]
+	[[ $output == *"# said last: ok 1 - one"* ]]
 	verdict ""
 	[ "$status" -eq 1 ]
 	[[ $output == *"the machine fell silent before any test"* ]]
