@@ -14,9 +14,9 @@
  * addresses, so that pointers stay.
  *
  * Files: storage-deferred.c (a process's view, and its renewal), storage-pin.c (accesses),
- * storage-choose.c (the first generation), storage-migrate.c (later ones), storage-wait.c (who is
- * in the way), storage-mapping.c (dma_buf_mmap()), storage-home.c, window.c
- * (addresses).
+ * storage-choose.c (the first generation), storage-suits.c (is another one needed),
+ * storage-migrate.c and storage-replace.c (later ones), storage-wait.c (who is in the way),
+ * storage-mapping.c (dma_buf_mmap()), storage-home.c, window.c (addresses).
  */
 #ifndef DMABUF_SRC_STORAGE_DEFERRED_H
 #define DMABUF_SRC_STORAGE_DEFERRED_H
@@ -68,6 +68,12 @@ static inline uint64_t storage_state(uint64_t generation)
 static inline struct shm_storage *shared_storage(const struct buffer *b)
 {
 	return b->control.storage;
+}
+
+/* The generation in force; 0: none is chosen. */
+static inline uint64_t storage_in_force(const struct buffer *b)
+{
+	return storage_generation(atomic_load(&shared_storage(b)->state));
 }
 
 /* Who we are, in shm_storage.owner. */

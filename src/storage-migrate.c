@@ -11,15 +11,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "attachment-constraints.h"
 #include "attachment.h"
 #include "clock.h"
 #include "error.h"
 #include "export.h"
-#include "ownership.h"
 #include "resv/resv.h"
 #include "storage-deferred.h"
 #include "text.h"
@@ -31,105 +27,6 @@ struct move {
 	struct storage_plan *plan;
 	struct resv_hold hold;
 };
-
-static uint64_t load_state(const struct buffer *b)
-{
-	return atomic_load(&shared_storage(b)->state);
-}
-
-int storage_may_move(struct buffer *b)
-{
-	if (!b->storage.deferred)
-		return dmabuf_fail(EBUSY, "the buffer's storage is in its own descriptor and stays "
-					  "there: export it deferred");
-	if (!storage_generation(load_state(b)))
-		return 0;
-	if (b->storage.deferred->fixed)
-		return dmabuf_fail(EBUSY,
-				   "the buffer's storage must not move: it was exported with "
-				   "DMA_BUF_STORAGE_FIXED");
-	if (atomic_load(&shared_storage(b)->out) & SHM_STORAGE_RAW)
-		return dmabuf_fail(EBUSY, "the buffer's storage must not move: its descriptor was "
-					  "handed out by dma_buf_payload_fd()");
-	return 0;
-}
-
-/* Its pool may be used up by now, by this very buffer. */
-static void describe_current(const struct buffer *b, struct storage_plan *plan,
-			     struct dma_buf_heap_info *heap)
-{
-	struct shm_storage_record record;
-	unsigned int h = 0;
-
-	if (!storage_read_record(&b->control, storage_generation(load_state(b)), &record))
-		record.heap[0] = '\0';
-	while (h < plan->known_count && strcmp(plan->known[h].name, record.heap) != 0)
-		h++;
-	/* Of a heap that is not known here, it is only sure that it is memory. */
-	*heap = plan->known[h < plan->known_count ? h : 0];
-	heap->available = true;
-	heap->capacity = 0;
-}
-
-/* With the list lock held. 1, 0 or -errno. */
-static int suits(struct buffer *b, struct storage_plan *plan)
-{
-	struct dma_buf_heap_info heap;
-
-	describe_current(b, plan, &heap);
-	return attachments_fit(b, &heap);
-}
-
-/* With the list lock held. */
-static void say_wanted(struct buffer *b, bool wanted)
-{
-	if (wanted)
-		atomic_fetch_or(&shared_storage(b)->state, SHM_STORAGE_WANTED);
-	else
-		atomic_fetch_and(&shared_storage(b)->state, ~(uint64_t)SHM_STORAGE_WANTED);
-}
-
-/* Heaps need not be looked at for devices that need nothing. 1: so it is; 0; -errno with words. */
-static int suits_anyway(struct buffer *b)
-{
-	bool nested;
-	int ret = attachments_lock(b, &nested);
-
-	if (ret)
-		return ret;
-	ret = attachments_need_nothing(b);
-	if (ret)
-		say_wanted(b, false);
-	if (!nested)
-		attachments_unlock(b);
-	return ret;
-}
-
-int storage_suits(struct buffer *b)
-{
-	struct storage_plan *plan;
-	bool nested;
-	int ret;
-
-	if (!b->storage.deferred || !storage_generation(load_state(b)))
-		return 1;
-	ret = suits_anyway(b);
-	if (ret)
-		return ret;
-	plan = storage_plan_new(b);
-	if (!plan)
-		return -ENOMEM;
-	ret = attachments_lock(b, &nested);
-	if (!ret) {
-		ret = suits(b, plan);
-		if (ret >= 0)
-			say_wanted(b, !ret);
-		if (!nested)
-			attachments_unlock(b);
-	}
-	free(plan);
-	return ret;
-}
 
 /* Waiting for our turn */
 
@@ -243,7 +140,7 @@ static int make_plan(struct move *m)
 	if (nested)
 		return dmabuf_fail(EDEADLK,
 				   "migration from inside the exporter's attach or detach");
-	err = m->heap ? 0 : suits(m->b, m->plan);
+	err = m->heap ? 0 : storage_plan_suits(m->b, m->plan);
 	if (!err)
 		err = storage_plan_make(m->b, m->plan);
 	else if (err > 0)
@@ -260,100 +157,8 @@ static bool is_at(const struct buffer *b, const char *heap)
 {
 	struct shm_storage_record record;
 
-	return storage_read_record(&b->control, storage_generation(load_state(b)), &record) &&
+	return storage_read_record(&b->control, storage_in_force(b), &record) &&
 	       !strcmp(record.heap, heap);
-}
-
-/* Memory that nobody wrote to stays that way. */
-static void copy_bytes(char *to, const char *from, size_t size)
-{
-	static const char zeros[4096];
-	size_t done, part;
-
-	for (done = 0; done < size; done += part) {
-		part = size - done < sizeof(zeros) ? size - done : sizeof(zeros);
-		if (memcmp(from + done, zeros, part) != 0)
-			memcpy(to + done, from + done, part);
-		else if (memcmp(to + done, zeros, part) != 0)
-			memset(to + done, 0, part);
-	}
-}
-
-static int copy(struct buffer *b, int fd, const struct home_storage *info)
-{
-	char *to;
-	int err;
-
-	/* What a device wrote is in memory, and perhaps not in our caches. */
-	err = ownership_cpu_begin(b, 0, b->base.size, DMA_FROM_DEVICE);
-	if (err)
-		return err;
-	to = map_for_us(fd, 0, info->size, PROT_READ | PROT_WRITE);
-	if (to) {
-		copy_bytes(to, b->storage.kept, b->base.size);
-		munmap(to, info->size);
-	} else {
-		err = -errno;
-	}
-	(void)ownership_cpu_end(b, 0, b->base.size, DMA_FROM_DEVICE);
-	return err;
-}
-
-/* False: somebody scribbled over the word. */
-static bool put_in_force(struct buffer *b, uint64_t old, uint64_t next)
-{
-	_Atomic(uint64_t) *place = &shared_storage(b)->state;
-	uint64_t state = atomic_load(place);
-	int turns;
-
-	for (turns = 0; turns < STORAGE_TURNS && storage_generation(state) == old &&
-			(state & SHM_STORAGE_MOVING);
-	     turns++)
-		if (atomic_compare_exchange_weak(place, &state, storage_state(next)))
-			return true;
-	return false;
-}
-
-/* @fd has the bytes: from here on it is the buffer's storage. */
-static int commit(struct buffer *b, int fd, const struct home_storage *info,
-		  const struct heap_attempts *attempts)
-{
-	struct deferred *d = b->storage.deferred;
-	uint64_t old = d->generation;
-	int err = storage_record(b, fd, info, attempts);
-
-	if (err)
-		return err;
-	ownership_replaced(b);
-	if (!put_in_force(b, old, info->generation))
-		return dmabuf_fail(EIO,
-				   "the buffer is spoilt: somebody wrote over the state of its "
-				   "storage");
-	return 0;
-}
-
-static int replace(struct move *m)
-{
-	struct heap_attempts attempts = { .count = 0 };
-	struct deferred *d = m->b->storage.deferred;
-	struct home_storage info;
-	int fd, err;
-
-	fd = storage_prepare(m->b, d->generation, m->plan, &info, &attempts);
-	if (fd < 0)
-		return fd;
-	err = copy(m->b, fd, &info);
-	if (!err)
-		err = commit(m->b, fd, &info, &attempts);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	/* It is done; whoever could not map it tries again at his next access. */
-	pthread_mutex_lock(&d->lock);
-	(void)storage_install(m->b, fd, &info);
-	pthread_mutex_unlock(&d->lock);
-	return 0;
 }
 
 /* With no access held. */
@@ -368,7 +173,7 @@ static int move_now(struct move *m)
 	if (err <= 0 || (m->heap && is_at(m->b, m->heap)))
 		return err < 0 ? err : 0;
 	err = ask_exporter(m->b);
-	return err ? err : replace(m);
+	return err ? err : storage_replace(m->b, m->plan);
 }
 
 static int claimed(struct move *m)
@@ -425,7 +230,7 @@ int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline)
 
 	if (err)
 		return err;
-	if (!storage_generation(load_state(b))) {
+	if (!storage_in_force(b)) {
 		err = storage_choose(b, heap);
 		if (err || !heap || is_at(b, heap))
 			return err;
@@ -444,23 +249,6 @@ int storage_migrate(struct buffer *b, const char *heap, uint64_t deadline)
 	if (!err)
 		(void)storage_suits(b);
 	return err;
-}
-
-int storage_list_heaps(struct buffer *b, struct dma_buf_heap_info *list)
-{
-	struct storage_plan *plan = storage_plan_new(b);
-	int count = 1;
-
-	if (!plan)
-		return -ENOMEM;
-	if (storage_may_move(b) < 0) {
-		describe_current(b, plan, list);
-	} else {
-		memcpy(list, plan->known, sizeof(plan->known));
-		count = (int)plan->known_count;
-	}
-	free(plan);
-	return count;
 }
 
 int storage_attached(struct buffer *b, const char *device)

@@ -40,4 +40,15 @@ int storage_may_move(struct buffer *b);
  */
 int storage_suits(struct buffer *b);
 
+struct storage_plan;
+
+/* The same with the list lock held, for the heaps of @plan as they are described there. */
+int storage_plan_suits(struct buffer *b, struct storage_plan *plan);
+
+/*
+ * With the owner's place and no access held: new storage by @plan has the bytes and is in force. 0;
+ * -errno with words, and everything is as it was.
+ */
+int storage_replace(struct buffer *b, const struct storage_plan *plan);
+
 #endif
