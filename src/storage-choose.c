@@ -124,7 +124,7 @@ static void record_attempts(struct shm_storage_record *to, const struct heap_att
 /* That of the generation in force must stay readable: the other one. */
 static struct shm_storage_record *free_record(const struct buffer *b)
 {
-	uint64_t used = storage_generation(atomic_load(&shared_storage(b)->state));
+	uint64_t used = storage_in_force(b);
 	struct shm_storage_record *records = shared_storage(b)->record;
 
 	return used && records[0].generation == used ? &records[1] : &records[0];
@@ -234,7 +234,7 @@ static int choose_once(struct buffer *b, struct storage_plan *plan, const char *
 		return dmabuf_fail(EDEADLK,
 				   "an access from inside the exporter's attach or detach, "
 				   "before the buffer has storage");
-	if (storage_generation(atomic_load(&shared_storage(b)->state))) {
+	if (storage_in_force(b)) {
 		attachments_unlock(b);
 		return 0;
 	}

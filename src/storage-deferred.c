@@ -100,7 +100,7 @@ static uint64_t in_force(void *priv)
 {
 	const struct buffer *b = priv;
 
-	return storage_generation(atomic_load(&shared_storage(b)->state));
+	return storage_in_force(b);
 }
 
 int storage_create_deferred(struct buffer *b, size_t size, bool fixed)
