@@ -13,15 +13,13 @@
 
 #include "error.h"
 #include "export.h"
+#include "fork-lock.h"
 #include "kernel/sync-file.h"
 #include "options.h"
 #include "process.h"
 #include "sync-socket.h"
 #include "text.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static uint64_t owner_cookie;
 static uint64_t instance;
 
 static void forget(void)
@@ -31,45 +29,16 @@ static void forget(void)
 	instance = 0;
 }
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_fork_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_fork_child(void)
-{
-	forget();
-	owner_cookie = process_cookie();
-	pthread_mutex_unlock(&lock);
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct fork_lock lock = FORK_LOCK(forget);
 
 void sync_lock(void)
 {
-	uint64_t cookie = process_cookie();
-
-	pthread_once(&fork_once, watch_forks);
-	pthread_mutex_lock(&lock);
-	/* A child of a bare clone() ran no fork handler. */
-	if (owner_cookie != cookie) {
-		if (owner_cookie)
-			forget();
-		owner_cookie = cookie;
-	}
+	fork_lock(&lock);
 }
 
 void sync_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	fork_unlock(&lock);
 }
 
 uint64_t sync_instance(void)

@@ -8,56 +8,41 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fork-lock.h"
 #include "library-thread.h"
-#include "process.h"
 
 #define THREADS_MAX 16
 #define LINGER_MS 50
 
 static struct {
-	pthread_mutex_t lock;
 	pthread_cond_t work;
-	uint64_t cookie; /* of the process that all of this is of */
 	struct dmabuf_list items;
 	unsigned int reserved;
 	unsigned int threads;
 } pool = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.work = PTHREAD_COND_INITIALIZER,
 	.items = { &pool.items, &pool.items },
 };
 
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void before_fork(void)
+/* The threads, and what they were to do, are the parent's. */
+static void forget(void)
 {
-	pthread_mutex_lock(&pool.lock);
-}
-
-static void after_fork(void)
-{
-	pthread_mutex_unlock(&pool.lock);
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(before_fork, after_fork, after_fork);
-}
-
-static void lock_pool(void)
-{
-	uint64_t cookie = process_cookie();
-
-	pthread_once(&fork_once, watch_forks);
-	pthread_mutex_lock(&pool.lock);
-	if (pool.cookie == cookie)
-		return;
-	/* The threads, and what they were to do, are the parent's. */
-	pool.cookie = cookie;
 	list_init(&pool.items);
 	pool.reserved = 0;
 	pool.threads = 0;
-	pthread_cond_init(&pool.work, NULL);
+	pool.work = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+}
+
+static struct fork_lock lock = FORK_LOCK(forget);
+
+static void lock_pool(void)
+{
+	fork_lock(&lock);
+}
+
+static void unlock_pool(void)
+{
+	fork_unlock(&lock);
 }
 
 /* With the lock held: until something comes, or nothing does for a while. */
@@ -73,14 +58,14 @@ static void linger(void)
 		until.tv_nsec -= 1000000000L;
 	}
 	while (list_empty(&pool.items) && !pool.reserved && !err)
-		err = pthread_cond_timedwait(&pool.work, &pool.lock, &until);
+		err = pthread_cond_timedwait(&pool.work, &lock.mutex, &until);
 }
 
 /* With the lock held. False: nothing came, and nothing is to come. */
 static bool wait_for_work(void)
 {
 	while (list_empty(&pool.items) && pool.reserved)
-		pthread_cond_wait(&pool.work, &pool.lock);
+		pthread_cond_wait(&pool.work, &lock.mutex);
 	if (list_empty(&pool.items))
 		linger();
 	return !list_empty(&pool.items) || pool.reserved;
@@ -96,12 +81,12 @@ static void *run(void *arg)
 			continue;
 		item = container_of(pool.items.next, struct work_item, link);
 		list_remove(&item->link);
-		pthread_mutex_unlock(&pool.lock);
+		unlock_pool();
 		item->func(item);
 		lock_pool();
 	}
 	pool.threads--;
-	pthread_mutex_unlock(&pool.lock);
+	unlock_pool();
 	return NULL;
 }
 
@@ -133,7 +118,7 @@ int work_pool_reserve(void)
 		err = 0;
 	if (err)
 		pool.reserved--;
-	pthread_mutex_unlock(&pool.lock);
+	unlock_pool();
 	return err ? dmabuf_fail(EAGAIN, "no thread for queued work: %s", strerror(err)) : 0;
 }
 
@@ -144,7 +129,7 @@ void work_pool_unreserve(void)
 	/* Those that have nothing left to wait for. */
 	if (!pool.reserved)
 		pthread_cond_broadcast(&pool.work);
-	pthread_mutex_unlock(&pool.lock);
+	unlock_pool();
 }
 
 void work_pool_run(struct work_item *item, void (*func)(struct work_item *item))
@@ -153,7 +138,7 @@ void work_pool_run(struct work_item *item, void (*func)(struct work_item *item))
 	item->func = func;
 	list_add_before(&item->link, &pool.items);
 	pthread_cond_signal(&pool.work);
-	pthread_mutex_unlock(&pool.lock);
+	unlock_pool();
 }
 
 bool work_pool_withdraw(struct work_item *item)
@@ -163,6 +148,6 @@ bool work_pool_withdraw(struct work_item *item)
 	lock_pool();
 	queued = !list_empty(&item->link);
 	list_remove(&item->link);
-	pthread_mutex_unlock(&pool.lock);
+	unlock_pool();
 	return queued;
 }

@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "error.h"
+#include "fork-lock.h"
 #include "library-thread.h"
 #include "list.h"
 #include "process.h"
@@ -26,7 +27,6 @@
 #define TIMER_ID 0
 
 static struct {
-	pthread_mutex_t lock;
 	pthread_cond_t returned; /* a function */
 	uint64_t cookie;	 /* of the process that has the thread; 0: there is none */
 	int epoll_fd;
@@ -38,12 +38,9 @@ static struct {
 	uint64_t idle_since; /* when the last watch or timer went */
 	const void *running; /* the watch or the timer whose function runs */
 } worker = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.returned = PTHREAD_COND_INITIALIZER,
 	.armed = NEVER,
 };
-
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static struct worker_timer *timer_of(struct timer_node *node)
 {
@@ -77,39 +74,16 @@ static void forget(void)
 	worker.returned = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 }
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&worker.lock);
-}
-
-static void after_fork_parent(void)
-{
-	pthread_mutex_unlock(&worker.lock);
-}
-
-static void after_fork_child(void)
-{
-	forget();
-	pthread_mutex_unlock(&worker.lock);
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct fork_lock lock = FORK_LOCK(forget);
 
 static void worker_lock(void)
 {
-	pthread_once(&fork_once, watch_forks);
-	pthread_mutex_lock(&worker.lock);
-	/* A child of a bare clone() ran no fork handler. */
-	if (worker.cookie && worker.cookie != process_cookie())
-		forget();
+	fork_lock(&lock);
 }
 
 static void worker_unlock(void)
 {
-	pthread_mutex_unlock(&worker.lock);
+	fork_unlock(&lock);
 }
 
 /* With the lock held, as all of what follows. */
@@ -157,7 +131,7 @@ static void run_timers(void)
 		note_idle();
 		worker_unlock();
 		timer->func(timer);
-		pthread_mutex_lock(&worker.lock);
+		worker_lock();
 		worker.running = NULL;
 		pthread_cond_broadcast(&worker.returned);
 	}
@@ -173,7 +147,7 @@ static void run_watch(uint64_t id, uint32_t events)
 	worker.running = watch;
 	worker_unlock();
 	watch->func(watch, events);
-	pthread_mutex_lock(&worker.lock);
+	worker_lock();
 	worker.running = NULL;
 	pthread_cond_broadcast(&worker.returned);
 }
@@ -201,12 +175,12 @@ static void *worker_main(void *arg)
 	int n, i, epoll_fd;
 
 	is_worker = true;
-	pthread_mutex_lock(&worker.lock);
+	worker_lock();
 	epoll_fd = worker.epoll_fd;
 	do {
 		worker_unlock();
 		n = epoll_wait(epoll_fd, events, EVENTS_AT_ONCE, -1);
-		pthread_mutex_lock(&worker.lock);
+		worker_lock();
 		for (i = 0; i < n; i++) {
 			if (events[i].data.u64 == TIMER_ID)
 				worker.armed = 0; /* fired: whatever comes is set anew */
@@ -314,7 +288,7 @@ static void wait_for_return(const void *item)
 	if (worker.cookie && is_worker)
 		return;
 	while (worker.running == item)
-		pthread_cond_wait(&worker.returned, &worker.lock);
+		pthread_cond_wait(&worker.returned, &lock.mutex);
 }
 
 void worker_unwatch(struct worker_watch *watch)

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -184,8 +185,9 @@ static int child(void *arg)
 {
 	struct item *item = arg, own = { .calls = 0 };
 
-	ASSERT_EQ(open_fds(), fds_before);
+	/* With the first word to the library at the latest. */
 	ASSERT(!worker_timer_cancel(&item->timer));
+	ASSERT_EQ(open_fds(), fds_before);
 	worker_unwatch(&item->watch);
 	ASSERT_OK(worker_timer_start(&own.timer, 0, item_timed));
 	ASSERT(eventually(called, &own, LONG_MS));
@@ -193,7 +195,23 @@ static int child(void *arg)
 	return 0;
 }
 
-TEST(E3_a_forked_child_has_none_of_it)
+static int forked(void *arg)
+{
+	ASSERT_EQ(open_fds(), fds_before);
+	return child(arg);
+}
+
+/* Which runs no fork handler. */
+static pid_t bare_clone(int (*fn)(void *arg), void *arg)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(fn(arg));
+	return pid;
+}
+
+static void has_a_child(pid_t (*make)(int (*fn)(void *arg), void *arg), int (*fn)(void *arg))
 {
 	struct item item = { .calls = 0 };
 	int fd = eventfd(0, EFD_CLOEXEC);
@@ -203,11 +221,21 @@ TEST(E3_a_forked_child_has_none_of_it)
 	fds_before = open_fds();
 	ASSERT_OK(worker_watch_fd(&item.watch, fd, EPOLLIN, item_watched));
 	ASSERT_OK(worker_timer_start(&item.timer, clock_ns() + 1000u * MS * 60, item_timed));
-	ASSERT_EQ(reap(spawn(child, &item)), 0);
+	ASSERT_EQ(reap(make(fn, &item)), 0);
 	ASSERT_OK(eventfd_write(fd, 1));
 	ASSERT(eventually(called, &item, LONG_MS));
 	ASSERT(worker_timer_stop(&item.timer));
 	close(fd);
+}
+
+TEST(E3_a_forked_child_has_none_of_it)
+{
+	has_a_child(spawn, forked);
+}
+
+TEST(E3_nor_has_a_bare_clone)
+{
+	has_a_child(bare_clone, child);
 }
 
 #define MANY 2000

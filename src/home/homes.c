@@ -12,12 +12,10 @@
 
 #include "clock.h"
 #include "error.h"
+#include "fork-lock.h"
 #include "process.h"
 #include "text.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static uint64_t cookie; /* of the process that all of this is of */
 static struct home *homes;
 static uint64_t last_number;
 static struct dmabuf_list offices = { &offices, &offices };
@@ -62,43 +60,16 @@ static void forget(void)
 	opening = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_fork_parent(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
-static void after_fork_child(void)
-{
-	forget();
-	cookie = process_cookie();
-	pthread_mutex_unlock(&lock);
-}
-
-static void watch_forks(void)
-{
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static struct fork_lock lock = FORK_LOCK(forget);
 
 void homes_lock(void)
 {
-	uint64_t own = process_cookie();
-
-	pthread_once(&fork_once, watch_forks);
-	pthread_mutex_lock(&lock);
-	/* A child of a bare clone() ran no fork handler. */
-	if (cookie && cookie != own)
-		forget();
-	cookie = own;
+	fork_lock(&lock);
 }
 
 void homes_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	fork_unlock(&lock);
 }
 
 bool homes_wait(struct home *home, uint64_t deadline)
@@ -106,7 +77,7 @@ bool homes_wait(struct home *home, uint64_t deadline)
 	struct timespec until = { .tv_sec = (time_t)(deadline / 1000),
 				  .tv_nsec = (long)(deadline % 1000) * 1000000L };
 
-	return pthread_cond_timedwait(&home->changed, &lock, &until) != ETIMEDOUT;
+	return pthread_cond_timedwait(&home->changed, &lock.mutex, &until) != ETIMEDOUT;
 }
 
 struct home *homes_get(const uint8_t name[16])
@@ -317,7 +288,7 @@ void home_close(struct home *home)
 	if (!home)
 		return;
 	homes_lock();
-	if (home->cookie != cookie) {
+	if (home->cookie != lock.cookie) {
 		homes_unlock();
 		close_inherited(home);
 		return;
@@ -367,7 +338,7 @@ int home_connect(struct home *home)
 	if (!door)
 		return dmabuf_fail(ENOMEM, "no memory for a way to a buffer's home");
 	homes_lock();
-	if (home->cookie != cookie) {
+	if (home->cookie != lock.cookie) {
 		err = -EPERM;
 	} else if (home->travel_fd < 0) {
 		err = make_door(home, door);
