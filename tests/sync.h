@@ -359,4 +359,14 @@ __attribute__((unused)) static struct dmabuf_sync *sync_of(const char *name, str
 	return sync;
 }
 
+/* One that dies with the buffer in hand. */
+static inline void remote_dies_with(struct dma_buf *dmabuf, const char *name, unsigned int type)
+{
+	struct remote r;
+
+	remote_with(&r, name, dmabuf, type);
+	ASSERT_OK(remote_lock(&r, 20000));
+	remote_kill(&r);
+}
+
 #endif
