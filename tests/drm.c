@@ -15,28 +15,17 @@
 
 #include "devices/drm.h"
 #include "harness/harness.h"
+#include "kernel-util.h"
 
 #define SIZE 8192
 
 /* The card of driver @name, or a skip. */
 static struct dma_buf_device *open_driver(const char *name)
 {
-	for (int number = 0; number < 8; number++) {
-		struct dma_buf_drm_info info = { .size = sizeof(info) };
-		struct dma_buf_device *dev;
-		char path[32];
-		int fd;
+	struct dma_buf_device *dev = find_card(name);
 
-		snprintf(path, sizeof(path), "/dev/dri/card%d", number);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		dev = dma_buf_drm_open(fd, NULL);
-		close(fd);
-		if (dev && dma_buf_drm_get_info(dev, &info) == 0 && !strcmp(info.driver, name))
-			return dev;
-		dma_buf_device_put(dev);
-	}
+	if (dev)
+		return dev;
 	SKIP("no %s here", name);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "harness/harness.h"
+#include "kernel-util.h"
 
 /* Every other page first: so they are not in one piece. */
 static struct dma_buf *ordinary_memory(void)
@@ -99,7 +100,7 @@ static int make_picture(struct memory *m, const char *driver)
 		.size = sizeof(picture), .width = 1024, .height = 127, .bits_per_pixel = 32
 	};
 
-	m->maker = matrix_card(driver);
+	m->maker = find_card(driver);
 	ASSERT(m->maker);
 	m->own = m->buf = dma_buf_drm_alloc(m->maker, &picture, "a card's");
 	ASSERT(m->buf);

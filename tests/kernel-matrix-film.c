@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Devices of the matrix, by what they are called; and video devices at work. */
+/* Video devices of the matrix, by what they are called, and at work. */
 #include "kernel-matrix.h"
 
 #include <dirent.h>
@@ -40,27 +40,6 @@ struct dma_buf_device *matrix_video(const char *name, enum dma_data_direction di
 		close(fd);
 	}
 	return dev;
-}
-
-struct dma_buf_device *matrix_card(const char *driver)
-{
-	for (int number = 0; number < 8; number++) {
-		struct dma_buf_drm_info info = { .size = sizeof(info) };
-		struct dma_buf_device *dev;
-		char path[32];
-		int fd;
-
-		snprintf(path, sizeof(path), "/dev/dri/card%d", number);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		dev = dma_buf_drm_open(fd, NULL);
-		close(fd);
-		if (dev && dma_buf_drm_get_info(dev, &info) == 0 && !strcmp(info.driver, driver))
-			return dev;
-		dma_buf_device_put(dev);
-	}
-	return NULL;
 }
 
 void film_open(struct film *f, const char *name, enum dma_data_direction direction,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "harness/harness.h"
+#include "kernel-util.h"
 
 /* The camera writes; who made the memory sees its picture. */
 static int film(const struct memory *m, const char *name)
@@ -93,7 +94,7 @@ static int take_output_contig(const struct memory *m, const unsigned char *fresh
 /* The driver's handle, and what it exports of it, which is the same memory in both directions. */
 static int import(const struct memory *m, const unsigned char *fresh, const char *driver)
 {
-	struct dma_buf_device *card = matrix_card(driver);
+	struct dma_buf_device *card = find_card(driver);
 	struct dma_buf_attachment *attach;
 	struct dma_buf_sg_table *table;
 	struct dma_buf *seen;

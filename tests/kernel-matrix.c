@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "harness/harness.h"
+#include "kernel-util.h"
 
 const unsigned char *matrix_picture(void)
 {
@@ -68,21 +69,6 @@ void matrix_compare(struct dma_buf *buf, const unsigned char *bytes, const char 
 	}
 	ASSERT_OK(dma_buf_end_cpu_access(buf, 0, PICTURE_SIZE, DMA_FROM_DEVICE));
 	dma_buf_vunmap(buf, (void *)seen);
-}
-
-/* How many dma-bufs the kernel has. */
-static long kernel_count(void)
-{
-	FILE *f = fopen("/sys/kernel/debug/dma_buf/bufinfo", "re");
-	char line[256];
-	long count = -1;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Total ", 6) && strstr(line, " objects,"))
-			count = strtol(line + 6, NULL, 10);
-	if (f)
-		fclose(f);
-	return count;
 }
 
 /* Why this must be refused, or NULL; @err is the errno. */

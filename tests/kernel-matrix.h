@@ -13,7 +13,7 @@
 #define PICTURE_HEIGHT 480
 #define PICTURE_SIZE (PICTURE_WIDTH * PICTURE_HEIGHT * 3 / 2)
 /* A picture in whole pages, as disks want it. */
-#define MEMORY_SIZE ((PICTURE_SIZE + 4095) / 4096 * 4096)
+#define MEMORY_SIZE ((size_t)(PICTURE_SIZE + 4095) / 4096 * 4096)
 
 enum pieces { IN_ONE_PIECE, IN_PIECES, AS_IT_COMES };
 
@@ -52,9 +52,8 @@ extern const struct exporter native, udmabuf, heap, vivid_vmalloc, vivid_contig,
 extern const struct importer camera, camera_contig, output, output_contig, vgem_prime,
 	virtio_gpu_prime, process, disk;
 
-/* A device of vivid's or DRM's, or NULL. */
+/* A device of vivid's, or NULL. */
 struct dma_buf_device *matrix_video(const char *name, enum dma_data_direction direction);
-struct dma_buf_device *matrix_card(const char *driver);
 
 /* A video device with two buffers, or the same one twice. */
 struct film {

@@ -25,6 +25,7 @@
 #include "kernel/dmabuf.h"
 #include "kernel/fence.h"
 #include "kernel/sync-file.h"
+#include "kernel-util.h"
 #include "kernel/vgem.h"
 
 #define SIZE 4096
@@ -523,21 +524,6 @@ TEST(H1_a_read_only_share_becomes_no_kernel_dmabuf)
 	ASSERT_ERR(dma_buf_kernel_fd(buf, 1), EINVAL);
 	ASSERT_ERR(dma_buf_kernel_fd(NULL, 0), EINVAL);
 	dma_buf_put(buf);
-}
-
-/* The kernel's own count; it needs root and debugfs. */
-static long kernel_count(void)
-{
-	FILE *f = fopen("/sys/kernel/debug/dma_buf/bufinfo", "re");
-	char line[256];
-	long count = -1;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Total ", 6) && strstr(line, " objects,"))
-			count = strtol(line + 6, NULL, 10);
-	if (f)
-		fclose(f);
-	return count;
 }
 
 TEST(H1_nothing_is_left_in_the_kernel)

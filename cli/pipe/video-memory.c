@@ -46,7 +46,7 @@ int video_memory_open(struct video *v)
 
 static struct dma_buf *from_card(const struct video *v, const char *name)
 {
-	uint64_t line = LINE_PIXELS * PIXEL_BYTES;
+	uint64_t line = (uint64_t)LINE_PIXELS * PIXEL_BYTES;
 	struct dma_buf_drm_picture picture = {
 		.size = sizeof(picture),
 		.width = LINE_PIXELS,
