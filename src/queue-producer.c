@@ -129,7 +129,8 @@ static int starve(struct dmabuf_queue *q, int timeout_ms)
 			   q->buffer_count, holders[0] ? holders : "the producer has them itself");
 }
 
-static int wait_empty(struct dmabuf_queue *q, int timeout_ms)
+/* @looked: what came back was looked at just now. */
+static int wait_empty(struct dmabuf_queue *q, int timeout_ms, bool looked)
 {
 	uint64_t deadline = clock_ms() + (uint64_t)timeout_ms, start = clock_ns();
 	int index = queue_pool_take(q), err = 0, left;
@@ -138,7 +139,8 @@ static int wait_empty(struct dmabuf_queue *q, int timeout_ms)
 		if (!q->starving)
 			q->starving = start;
 		left = clock_left(deadline);
-		err = queue_work(q, left);
+		if (left || !looked)
+			err = queue_work(q, left);
 		index = queue_pool_take(q);
 		if (index == -EAGAIN && err == -EINTR)
 			return dmabuf_fail(EINTR, "waiting for an empty buffer was interrupted");
@@ -153,9 +155,21 @@ static int wait_empty(struct dmabuf_queue *q, int timeout_ms)
 	return index;
 }
 
+/*
+ * Who comes while there are always empty buffers must not wait at the door. An event loop, which
+ * dispatches what comes, need not be helped with each of several buffers in a row.
+ */
+static bool look_at_door(const struct dmabuf_queue *q)
+{
+	if (q->listener < 0 && !q->joining && !q->ghosts)
+		return false;
+	return q->timer < 0 || clock_ns() - q->worked_at >= QUEUE_MS;
+}
+
 DMABUF_PUBLIC int dmabuf_queue_get(struct dmabuf_queue *queue, struct dmabuf_frame *frame,
 				   int timeout_ms)
 {
+	bool looked;
 	int index;
 
 	if (!queue || !frame || timeout_ms < 0)
@@ -164,10 +178,10 @@ DMABUF_PUBLIC int dmabuf_queue_get(struct dmabuf_queue *queue, struct dmabuf_fra
 		return dmabuf_fail(EINVAL, "a relay has no empty buffers: take its consumer's");
 	if (queue->finishing)
 		return dmabuf_fail(EINVAL, "the stream was ended");
-	/* Who comes while there are always empty buffers must not wait at the door. */
-	if (queue->listener >= 0 || queue->joining || queue->ghosts)
+	looked = look_at_door(queue);
+	if (looked)
 		(void)queue_work(queue, 0);
-	index = wait_empty(queue, timeout_ms);
+	index = wait_empty(queue, timeout_ms, looked);
 	if (index < 0)
 		return index;
 	*frame = (struct dmabuf_frame){

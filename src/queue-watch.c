@@ -175,6 +175,8 @@ static int work_all(struct dmabuf_queue *q, int ms)
 
 	if (count < 0)
 		return -errno;
+	if (q->timer >= 0)
+		q->worked_at = clock_ns();
 	for (int i = 0; i < count; i++)
 		handle(q, &events[i]);
 	return 0;

@@ -91,6 +91,7 @@ struct dmabuf_queue {
 	int epoll;
 	int timer; /* -1 until somebody asked for the queue's descriptor */
 	uint64_t timer_at;
+	uint64_t worked_at; /* when all were looked after, clock_ns(); for event loops */
 	int listener;
 	char path[QUEUE_PATH_LEN]; /* to be removed in the end; "": none */
 	uint64_t path_device;

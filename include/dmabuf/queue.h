@@ -39,7 +39,8 @@
  *
  * A producer does its work inside the calls made on it: there is no thread behind. What consumers
  * send is taken by dmabuf_queue_get() (when it listens, or finds no empty buffer) and
- * dmabuf_queue_dispatch(). dmabuf_queue_fd() says when there is something to do.
+ * dmabuf_queue_dispatch(). dmabuf_queue_fd() says when there is something to do; who asked for it
+ * dispatches, so that dmabuf_queue_get() need not look each time.
  *
  * One thread at a time may use a producer, and one a consumer; a relay and the consumer that it
  * takes from count as one. None of this is async-signal-safe. After fork() only the parent may go
