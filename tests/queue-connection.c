@@ -141,6 +141,34 @@ TEST(E6_both_ends_fit_into_an_event_loop)
 	dmabuf_queue_destroy(q);
 }
 
+/* With the descriptor asked for, too; only then it does not look at each buffer. */
+static bool comes_in(void *arg)
+{
+	struct dmabuf_queue *q = arg;
+	struct dmabuf_frame frame;
+
+	ASSERT_OK(dmabuf_queue_get(q, &frame, 0));
+	ASSERT_OK(dmabuf_queue_cancel(q, &frame));
+	return dmabuf_queue_get_consumers(q, NULL, 0) == 1;
+}
+
+TEST(E6_who_comes_while_there_are_empty_buffers_is_let_in)
+{
+	for (int asked = 0; asked < 2; asked++) {
+		struct dmabuf_queue *q = queue_make(NULL);
+		struct remote r = remote_block();
+
+		if (asked)
+			ASSERT_OK(dmabuf_queue_fd(q));
+		remote_start(&r, queue_path(), -1);
+		remote_order(&r, 'c');
+		ASSERT(eventually(comes_in, q, STEP_MS));
+		ASSERT_EQ(remote_answer(&r).result, 0);
+		remote_end(&r);
+		dmabuf_queue_destroy(q);
+	}
+}
+
 TEST(E6_a_path_is_taken_over_from_the_dead_only)
 {
 	char dir[] = "/tmp/dmabuf-queue.XXXXXX", path[64];
