@@ -165,7 +165,7 @@ int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms)
 				   "sync object \"%s\" has no buffers: dmabuf_sync_get() "
 				   "adds them",
 				   sync->name);
-	if (sync->status == SYNC_LOCKED)
+	if (sync_status(sync) == SYNC_LOCKED)
 		return dmabuf_fail(EINVAL, "sync object \"%s\" is locked already", sync->name);
 	if (sync_is_locking(sync))
 		return dmabuf_fail(EBUSY,
@@ -177,7 +177,8 @@ int sync_check_lock(struct dmabuf_sync *sync, long timeout_ms)
 
 static bool may_lock(const struct dmabuf_sync *sync)
 {
-	return sync && sync->status == SYNC_UNLOCKED && sync->count && process_is(sync->cookie);
+	return sync && sync_status(sync) == SYNC_UNLOCKED && sync->count &&
+	       process_is(sync->cookie);
 }
 
 static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout_ms, bool intr)
@@ -189,7 +190,7 @@ static __attribute__((noinline)) int lock(struct dmabuf_sync *sync, long timeout
 		return ret;
 	ret = sync_lock_members(sync->members, sync->count, timeout_ms, intr);
 	if (!ret || ret == -EOWNERDEAD)
-		sync->status = SYNC_LOCKED;
+		sync_say_locked(sync);
 	return ret;
 }
 
@@ -210,7 +211,7 @@ static __attribute__((noinline)) int begin_only(struct dmabuf_sync *sync, long t
 	int err = sync_begin_members(&sync->only, 1, deadline, intr);
 
 	if (!err)
-		sync->status = SYNC_LOCKED;
+		sync_say_locked(sync);
 	return err;
 }
 
@@ -227,7 +228,6 @@ static inline __attribute__((always_inline)) int lock_fast(struct dmabuf_sync *s
 	/* Not before it is ours: a device might come and go in between. */
 	if (sync_is_tracked(m))
 		return begin_only(sync, timeout_ms, intr);
-	sync->status = SYNC_LOCKED;
 	return 0;
 }
 
@@ -258,7 +258,7 @@ int sync_check_locked(const struct dmabuf_sync *sync)
 	if (err)
 		return err;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sync_check() refuses NULL */
-	if (sync->status != SYNC_LOCKED)
+	if (sync_status(sync) != SYNC_LOCKED)
 		return dmabuf_fail(EAGAIN, "sync object \"%s\" is not locked", sync->name);
 	return 0;
 }
@@ -283,10 +283,9 @@ DMABUF_PUBLIC int dmabuf_sync_unlock(struct dmabuf_sync *sync)
 {
 	struct sync_member *m;
 
-	if (!sync || !(m = sync->only) || sync->status != SYNC_LOCKED || !is_ours(sync) ||
+	if (!sync || !(m = sync->only) || sync->status != SYNC_UNLOCKED || !is_ours(sync) ||
 	    sync_is_tracked(m) || !resv_put_again(&m->hold))
 		return unlock(sync);
-	sync->status = SYNC_UNLOCKED;
 	return 0;
 }
 
@@ -294,7 +293,7 @@ DMABUF_PUBLIC bool dmabuf_sync_is_locked(const struct dmabuf_sync *sync)
 {
 	unsigned int i;
 
-	if (sync_check(sync) || sync->status != SYNC_LOCKED)
+	if (sync_check(sync) || sync_status(sync) != SYNC_LOCKED)
 		return false;
 	for (i = 0; i < sync->count; i++)
 		if (!resv_held(&sync->members[i]->hold))

@@ -161,7 +161,7 @@ static int check_get(struct dmabuf_sync *sync, const struct dma_buf *dmabuf, uns
 
 	if (err)
 		return err;
-	if (sync_is_locking(sync) || sync->status != SYNC_UNLOCKED)
+	if (sync_is_locking(sync) || sync_status(sync) != SYNC_UNLOCKED)
 		return dmabuf_fail(EBUSY,
 				   "sync object \"%s\" is locked or waits: unlock it before "
 				   "buffers are added",
@@ -233,7 +233,7 @@ DMABUF_PUBLIC int dmabuf_sync_get(struct dmabuf_sync *sync, void *sync_buf, unsi
 /* In a child only memory goes: nothing was ever held there. */
 static void give_back(struct dmabuf_sync *sync, unsigned int at)
 {
-	if (sync->status == SYNC_LOCKED && sync->cookie == process_cookie())
+	if (sync_status(sync) == SYNC_LOCKED && sync->cookie == process_cookie())
 		(void)sync_unlock_members(&sync->members[at], 1);
 }
 
@@ -277,7 +277,7 @@ DMABUF_PUBLIC int dmabuf_sync_set_lease(struct dmabuf_sync *sync, unsigned int l
 	if (lease_ms < 1 || lease_ms > DMABUF_SYNC_LEASE_MAX_MS)
 		return dmabuf_fail(EINVAL, "a lease of %u ms: 1 to %u are possible", lease_ms,
 				   DMABUF_SYNC_LEASE_MAX_MS);
-	if (sync_is_locking(sync) || sync->status != SYNC_UNLOCKED)
+	if (sync_is_locking(sync) || sync_status(sync) != SYNC_UNLOCKED)
 		return dmabuf_fail(EBUSY, "sync object \"%s\" is locked or waits: its lease runs",
 				   sync->name);
 	sync->lease_ms = lease_ms;

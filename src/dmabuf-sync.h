@@ -33,7 +33,7 @@ struct dmabuf_sync {
 	uint64_t cookie;		  /* of the process that it belongs to, */
 	const _Atomic(uint64_t) *process; /* and where that is found */
 	struct sync_member *only;	  /* the one member; NULL: none, or more */
-	enum sync_status status;
+	enum sync_status status;	  /* see sync_status() */
 	unsigned int count;
 	void *priv;
 	unsigned int room;
@@ -56,6 +56,25 @@ int sync_check(const struct dmabuf_sync *sync);
 static inline void sync_members_changed(struct dmabuf_sync *sync)
 {
 	sync->only = sync->count == 1 ? sync->members[0] : NULL;
+}
+
+/*
+ * What it is. An only member that the fast path took says LOCKED itself, and the object's own word
+ * stays UNLOCKED: one store less before each of the two atomic operations, which wait for stores.
+ */
+static inline enum sync_status sync_status(const struct dmabuf_sync *sync)
+{
+	if (sync->status == SYNC_UNLOCKED && sync->only &&
+	    atomic_load_explicit(&sync->only->hold.taken, memory_order_relaxed))
+		return SYNC_LOCKED;
+	return sync->status;
+}
+
+/* All members are held. */
+static inline void sync_say_locked(struct dmabuf_sync *sync)
+{
+	if (sync_status(sync) != SYNC_LOCKED)
+		sync->status = SYNC_LOCKED;
 }
 
 /* 0; as buffer_check(); -EFAULT with words: without a reservation. */
