@@ -82,10 +82,11 @@ static int lock_rest(struct sync_member **members, unsigned int count, unsigned 
 		else if (ret)
 			break;
 	}
-	if (deadline)
-		sync_say_acquiring(members, at < count ? at : count, false, 0);
+	/* The last one never said it; and one alone cannot have been lost to others' waits. */
+	if (deadline && at > 0)
+		sync_say_acquiring(members, at < count ? at : count - 1, false, 0);
 	if (at == count)
-		ret = sync_still_held(members, count);
+		ret = count > 1 ? sync_still_held(members, count) : 0;
 	if (!ret)
 		return torn ? -EOWNERDEAD : 0;
 	sync_return_members(members, at);

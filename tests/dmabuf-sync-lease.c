@@ -168,6 +168,15 @@ TEST(D5_the_exporter_bounds_leases_and_nobody_else)
 	dma_buf_put(dmabuf);
 }
 
+/* What the group that holds the one access to @dmabuf waits for. */
+static uint64_t waited_for(struct dma_buf *dmabuf)
+{
+	struct dma_buf_info info = peer_info(dmabuf);
+
+	ASSERT_EQ(info.access_count, 1);
+	return info.accesses[0].waits_for;
+}
+
 TEST(D5_a_groups_lease_runs_from_its_last_grant)
 {
 	struct dmabuf_sync *high;
@@ -182,6 +191,7 @@ TEST(D5_a_groups_lease_runs_from_its_last_grant)
 	lease(&group, 50);
 	remote_queue(&group, dmabuf[1], 1);
 	ASSERT_EQ(accesses_in(dmabuf[0], DMA_BUF_ACCESS_HELD), 1);
+	ASSERT(waited_for(dmabuf[0]) != 0);
 
 	/* Four leases long it is not complete, and keeps what it has. */
 	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
@@ -191,6 +201,7 @@ TEST(D5_a_groups_lease_runs_from_its_last_grant)
 	/* Complete, its lease begins. */
 	ASSERT_OK(dmabuf_sync_unlock(high));
 	ASSERT_OK(remote_answer(&group).ret);
+	ASSERT_EQ(waited_for(dmabuf[0]), 0);
 	remote_stop(&group);
 	ASSERT_EQ(remote_lock(&waiter, 20000), -EOWNERDEAD);
 	ASSERT_EQ(peer_info(dmabuf[0]).counters.leases_lost, 1);
