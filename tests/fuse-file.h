@@ -232,4 +232,18 @@ static inline void fuse_file_close(struct fuse_file *f)
 	munmap(f, sizeof(*f));
 }
 
+static inline bool fuse_has_arrived(void *data)
+{
+	return atomic_load((atomic_uint *)data) > 0;
+}
+
+/* A read that the disk has got and does not answer. */
+static inline void stuck_submit(struct rig *r, struct fuse_file *f, uint64_t cookie)
+{
+	atomic_store(&f->hold, true);
+	atomic_store(&f->arrived, 0);
+	ASSERT_OK(rig_submit(r, DMA_FROM_DEVICE, 0, 4096, 0, cookie));
+	ASSERT(eventually(fuse_has_arrived, &f->arrived, WAIT_MS));
+}
+
 #endif
