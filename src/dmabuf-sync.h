@@ -7,7 +7,7 @@
 #include "resv/resv.h"
 
 enum sync_status {
-	SYNC_UNLOCKED, /* the seed's GOT, or nothing in it yet */
+	SYNC_UNLOCKED, /* the kernel patch's GOT, or nothing in it yet */
 	SYNC_LOCKING,  /* the library's thread takes its members */
 	SYNC_LOCKED,
 };

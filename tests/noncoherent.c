@@ -194,7 +194,7 @@ static int write_by_cpu(struct peer *peer, struct dma_buf *dmabuf)
 	return 0;
 }
 
-/* v1's table of the seed misses this transition: the CPU writes what a device wrote before. */
+/* dmabuf-sync's first version misses this one: the CPU writes what a device wrote before. */
 TEST(D6_a_cpu_write_after_a_device_write_loses_neither)
 {
 	struct dma_buf *dmabuf = world_make();

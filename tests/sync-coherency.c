@@ -18,7 +18,7 @@ static const int needed[ACCESSES][ACCESSES] = {
 	{ -1, -1, -1, -1 },
 	{ -1, -1, DMA_BUF_CACHE_CLEAN, DMA_BUF_CACHE_CLEAN },
 	{ -1, -1, -1, -1 },
-	/* the second of these is what the seed's first version missed */
+	/* the second of these is what dmabuf-sync's first version missed */
 	{ DMA_BUF_CACHE_INVALIDATE, DMA_BUF_CACHE_INVALIDATE, -1, -1 },
 };
 

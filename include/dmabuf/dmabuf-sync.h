@@ -81,7 +81,7 @@ struct dmabuf_sync;
 
 #ifndef DMABUF_DISABLED
 /**
- * is_dmabuf_sync_supported - can buffers be locked here (the seed's name, and so without a prefix)
+ * is_dmabuf_sync_supported - can buffers be locked here (the kernel patch's name: no prefix)
  *
  * Return: true. The stub says false. Never blocks. Row D1.
  */
