@@ -243,6 +243,7 @@ TEST(A7_video_devices_are_stubs)
 	REFUSED(dma_buf_v4l2_start(NULL));
 	REFUSED(dma_buf_v4l2_stop(NULL));
 	REFUSED(dma_buf_v4l2_reap(NULL, &done, 1, 0));
+	REFUSED(dma_buf_v4l2_check_source(NULL));
 	REFUSED(dma_buf_v4l2_fd(NULL));
 	REFUSED(dma_buf_v4l2_get_info(NULL, &info));
 	REFUSED(dma_buf_v4l2_get_parameters(NULL, NULL));

@@ -319,7 +319,59 @@ static int next_event(struct fake_video *f, struct v4l2_event *event)
 		return fails(ENOENT);
 	f->changed = false;
 	event->type = V4L2_EVENT_SOURCE_CHANGE;
+	event->id = f->input;
 	event->u.src_change.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
+	return 0;
+}
+
+static int subscribe(struct fake_video *f, const struct v4l2_event_subscription *wish)
+{
+	f->listened = wish->id + 1;
+	return 0;
+}
+
+static int describe_input(const struct fake_video *f, struct v4l2_input *input)
+{
+	if (!f->input_caps || input->index != f->input)
+		return fails(EINVAL);
+	snprintf((char *)input->name, sizeof(input->name), "plug %u", f->input);
+	input->capabilities = f->input_caps;
+	input->status = f->input_status;
+	return 0;
+}
+
+static int tell_timings(uint32_t side, struct v4l2_dv_timings *timings)
+{
+	timings->type = V4L2_DV_BT_656_1120;
+	timings->bt.width = timings->bt.height = side;
+	timings->bt.pixelclock = (uint64_t)side * side * 60;
+	return 0;
+}
+
+/* What comes in, and what it is set to. */
+static int answer_signal(struct fake_video *f, unsigned long request, void *argument)
+{
+	bool timings = f->input_caps & V4L2_IN_CAP_DV_TIMINGS;
+	bool standard = f->input_caps & V4L2_IN_CAP_STD;
+	v4l2_std_id *id = argument;
+
+	if (timings && f->signal_errno && request == VIDIOC_QUERY_DV_TIMINGS)
+		return fails(f->signal_errno);
+	if (timings && request == VIDIOC_QUERY_DV_TIMINGS)
+		return tell_timings(f->signal, argument);
+	if (timings && request == VIDIOC_G_DV_TIMINGS)
+		return tell_timings(f->signal_set, argument);
+	if (timings && request == VIDIOC_S_DV_TIMINGS)
+		f->signal_set = f->width = f->height =
+			((struct v4l2_dv_timings *)argument)->bt.width;
+	else if (standard && request == VIDIOC_QUERYSTD)
+		*id = f->signal;
+	else if (standard && request == VIDIOC_G_STD)
+		*id = f->signal_set;
+	else if (standard && request == VIDIOC_S_STD)
+		f->signal_set = (uint32_t)*id;
+	else
+		return fails(ENOTTY);
 	return 0;
 }
 
@@ -359,11 +411,16 @@ static int answer(struct fake_video *f, unsigned long request, void *argument)
 	case VIDIOC_STREAMOFF:
 		return stream(f, false);
 	case VIDIOC_SUBSCRIBE_EVENT:
-		return 0;
+		return subscribe(f, argument);
+	case VIDIOC_G_INPUT:
+		*(int *)argument = (int)f->input;
+		return f->input_caps ? 0 : fails(ENOTTY);
+	case VIDIOC_ENUMINPUT:
+		return describe_input(f, argument);
 	case VIDIOC_DQEVENT:
 		return next_event(f, argument);
 	default:
-		return fails(ENOTTY);
+		return answer_signal(f, request, argument);
 	}
 }
 

@@ -41,6 +41,14 @@ struct fake_video {
 	bool imports;	 /* knows V4L2_MEMORY_DMABUF at all */
 	bool creates;	 /* knows CREATE_BUFS */
 	bool no_udmabuf;
+	uint32_t input;	       /* it is on this one */
+	uint32_t input_caps;   /* V4L2_IN_CAP_... of it; 0: it knows no inputs */
+	uint32_t input_status; /* V4L2_IN_ST_... */
+	uint32_t
+		signal; /* width and height of what comes in, 0: nothing; of a standard, its bits */
+	int signal_errno;    /* or why it cannot be had */
+	uint32_t signal_set; /* what it is set to */
+	uint32_t listened;   /* the input whose events it was asked for, plus one */
 
 	/* Faults: this request answers so, or its answer is spoilt by @lie. */
 	unsigned long fail_request;

@@ -191,6 +191,127 @@ TEST(H1_a_changed_source_is_told_after_the_frames_before)
 	rig_close(&rig);
 }
 
+/* Reaps frames, of which there is always one, until something else comes. */
+static int reap_until_it_fails(struct rig *rig, unsigned int most)
+{
+	struct dma_buf_v4l2_completion done;
+	int got = 1;
+
+	for (unsigned int i = 0; i < most && got == 1; i++) {
+		fake_tick(&rig->fake);
+		got = dma_buf_v4l2_reap(rig->dev, &done, 1, 0);
+		if (got == 1)
+			ASSERT_OK(rig_queue(rig, (unsigned int)done.cookie));
+	}
+	return got;
+}
+
+TEST(H1_a_changed_source_is_told_while_frames_keep_coming)
+{
+	struct rig rig = { 0 };
+
+	stream_of(&rig, 3);
+	ASSERT_EQ(reap_until_it_fails(&rig, 10), 1);
+	rig.fake.changed = true;
+	ASSERT_ERR(reap_until_it_fails(&rig, 100), ESTALE);
+	ASSERT_ERR(reap_until_it_fails(&rig, 100), ESTALE);
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	ASSERT_EQ(reap_until_it_fails(&rig, 100), 1);
+	/* Noticed, then outrun. */
+	ASSERT_EQ(rig_reap(&rig).result, 0);
+	rig_close(&rig);
+}
+
+/* A camera with one input, number 3. */
+static void with_input(struct rig *rig, uint32_t caps, uint32_t signal)
+{
+	fake_init(&rig->fake, CAPTURE);
+	rig->fake.input = 3;
+	rig->fake.input_caps = caps;
+	rig->fake.signal = rig->fake.signal_set = signal;
+	rig_set_up(rig, NV12, DMA_BUF_V4L2_AUTO, 3);
+}
+
+TEST(H1_events_of_the_input_in_use_are_asked_for)
+{
+	struct rig rig = { 0 };
+
+	with_input(&rig, V4L2_IN_CAP_DV_TIMINGS, 64);
+	ASSERT_EQ(rig.fake.listened, 3 + 1);
+	rig_close(&rig);
+}
+
+TEST(H1_other_timings_are_told_and_taken_over)
+{
+	struct rig rig = { 0 };
+
+	with_input(&rig, V4L2_IN_CAP_DV_TIMINGS, 64);
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	rig.fake.signal = 128;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ESTALE);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "plug 3");
+	rig.format = (struct dma_buf_v4l2_format){ .size = sizeof(rig.format) };
+	ASSERT_OK(dma_buf_v4l2_set_format(rig.dev, &rig.format));
+	ASSERT_EQ(rig.fake.signal_set, 128);
+	ASSERT_EQ(rig.format.width, 128);
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	rig_close(&rig);
+}
+
+TEST(H1_another_television_standard_is_told_and_taken_over)
+{
+	struct rig rig = { 0 };
+
+	with_input(&rig, V4L2_IN_CAP_STD, V4L2_STD_PAL);
+	rig.fake.signal = V4L2_STD_PAL_B;
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	rig.fake.signal = V4L2_STD_NTSC_M;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ESTALE);
+	ASSERT_OK(dma_buf_v4l2_set_format(rig.dev, &rig.format));
+	ASSERT_EQ(rig.fake.signal_set, V4L2_STD_NTSC_M);
+	rig.fake.signal = 0;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ENOLINK);
+	rig_close(&rig);
+}
+
+TEST(H1_a_source_without_a_signal_is_told_by_its_input)
+{
+	static const int reasons[] = { ENOLINK, ENOLCK, ERANGE };
+	struct rig rig = { 0 };
+
+	with_input(&rig, V4L2_IN_CAP_DV_TIMINGS, 64);
+	for (int i = 0; i < 3; i++) {
+		rig.fake.signal_errno = reasons[i];
+		ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), reasons[i]);
+		ASSERT_STR_CONTAINS(dmabuf_last_error(), "plug 3");
+	}
+	/* Then only the status says. */
+	rig.fake.signal_errno = EBUSY;
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	rig.fake.input_status = V4L2_IN_ST_NO_SIGNAL;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ENOLINK);
+	rig.fake.input_status = V4L2_IN_ST_NO_SYNC;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ENOLCK);
+	rig.fake.gone = true;
+	ASSERT_ERR(dma_buf_v4l2_check_source(rig.dev), ENODEV);
+	rig_close(&rig);
+}
+
+TEST(H1_a_source_that_is_what_it_was_before_goes_on)
+{
+	struct rig rig = { 0 };
+
+	with_input(&rig, V4L2_IN_CAP_DV_TIMINGS, 64);
+	rig_start(&rig);
+	rig.fake.changed = true;
+	ASSERT_ERR(rig_reap_fails(&rig), ESTALE);
+	ASSERT_EQ(dma_buf_v4l2_check_source(rig.dev), 0);
+	fake_tick(&rig.fake);
+	ASSERT_EQ(rig_reap(&rig).result, 0);
+	ASSERT_ERR(rig_reap_fails(&rig), ETIMEDOUT);
+	rig_close(&rig);
+}
+
 TEST(H1_a_format_is_not_changed_while_it_streams)
 {
 	struct rig rig = { 0 };

@@ -288,7 +288,8 @@ TEST(H1_a_frame_costs_two_calls)
 		ASSERT_OK(rig_queue(&rig, (unsigned int)rig_reap(&rig).cookie));
 	}
 	ASSERT_EQ(rig_info(&rig).requests - before, 200);
-	ASSERT_EQ(rig.fake.calls - calls, 200);
+	/* And now and then one that asks whether the source changed. */
+	ASSERT(rig.fake.calls - calls <= 200 + 100 / 25);
 	rig_close(&rig);
 }
 

@@ -76,6 +76,8 @@ struct video_wishes {
 	uint64_t fps;
 	unsigned int memory; /* enum dma_buf_v4l2_memory */
 	char maker[64];	     /* a heap, or a graphics card, whose memory is imported; "": none */
+	uint64_t room;	     /* bytes of a buffer at least, for pictures that grow */
+	uint64_t timeout;    /* nanoseconds that it may be silent; UINT64_MAX: no end */
 };
 
 struct element {

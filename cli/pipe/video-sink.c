@@ -49,7 +49,7 @@ static int give_back(struct video *v)
 static int drain(struct video *v)
 {
 	while (v->with_driver) {
-		if (!video_wait(v, -1, DRAIN_MS))
+		if (!(video_wait(v, -1, DRAIN_MS) & VIDEO_DRIVER))
 			(void)dma_buf_v4l2_stop(v->dev);
 		if (give_back(v) < 0)
 			return -1;
@@ -59,6 +59,7 @@ static int drain(struct video *v)
 
 static int change_format(struct video *v, const struct dmabuf_frame *frame)
 {
+	struct dma_buf_v4l2_info info = { .size = sizeof(info) };
 	struct dma_buf_v4l2_format want = { .size = sizeof(want),
 					    .fourcc = frame->fourcc,
 					    .width = frame->width,
@@ -74,8 +75,10 @@ static int change_format(struct video *v, const struct dmabuf_frame *frame)
 		return -1;
 	(void)dma_buf_v4l2_stop(v->dev);
 	if (dma_buf_v4l2_set_format(v->dev, &want) < 0 ||
-	    dma_buf_v4l2_request(v->dev, DMA_BUF_V4L2_IMPORT, DMA_BUF_V4L2_MAX_BUFFERS) < 0)
+	    dma_buf_v4l2_request(v->dev, DMA_BUF_V4L2_IMPORT, DMA_BUF_V4L2_MAX_BUFFERS) < 0 ||
+	    dma_buf_v4l2_get_info(v->dev, &info) < 0)
 		return video_fail(v);
+	v->may_keep = info.min_buffers;
 	v->format = want;
 	return 0;
 }
@@ -101,6 +104,8 @@ static int show_all(struct video *v, struct element_context *context)
 	for (;;) {
 		unsigned int ready = video_wait(v, dmabuf_queue_consumer_fd(context->in), -1);
 
+		if (ready & VIDEO_SILENT)
+			return video_fail_silent(v);
 		if (ready & VIDEO_DRIVER && give_back(v) < 0)
 			return -1;
 		if (!(ready & VIDEO_QUEUE))

@@ -7,12 +7,17 @@
 #include "video.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include <dmabuf/error.h>
 
 /* Beyond what the driver needs to work at all: one that is on its way, one for a late consumer. */
 #define RESERVE 2
+/* How often a driver that tells of no change is asked whether there is a signal again. */
+#define SIGNAL_MS 1000
 
 /* Between prepare and run; an element has its own process. */
 static struct video the_video;
@@ -22,7 +27,9 @@ static struct dma_buf *allocate(void *data, const char *name, uint64_t buffer_si
 	struct video *v = data;
 	struct dma_buf *dmabuf;
 
-	(void)buffer_size;
+	/* Larger than a frame now, for those to come. */
+	if (buffer_size > v->format.buffer_size)
+		return dma_buf_alloc(name, buffer_size, O_RDWR);
 	if (v->full) {
 		errno = ENOSPC;
 		return NULL;
@@ -35,7 +42,11 @@ static struct dma_buf *allocate(void *data, const char *name, uint64_t buffer_si
 static int agree(struct video *v)
 {
 	const struct video_wishes *w = &v->context->element->video;
+	int err = dma_buf_v4l2_check_source(v->dev);
 
+	/* What comes in now is taken over, if that is another. */
+	if (err && err != -ESTALE)
+		return video_fail(v);
 	v->format =
 		(struct dma_buf_v4l2_format){ .size = sizeof(v->format),
 					      .fourcc = w->fourcc,
@@ -55,7 +66,10 @@ int video_source_prepare(struct element_context *context, struct dmabuf_queue_op
 		return -1;
 	if (dma_buf_v4l2_request(v->dev, memory, 1) < 0 || dma_buf_v4l2_get_info(v->dev, &info) < 0)
 		return video_fail(v);
-	options->buffer_size = v->format.buffer_size;
+	v->buffer_size = v->format.buffer_size;
+	if (info.memory == DMA_BUF_V4L2_IMPORT && v->context->element->video.room > v->buffer_size)
+		v->buffer_size = v->context->element->video.room;
+	options->buffer_size = v->buffer_size;
 	options->min_buffers = info.min_buffers + RESERVE;
 	options->allocate = allocate;
 	options->data = v;
@@ -89,6 +103,7 @@ static int fill(struct video *v)
 
 static int start(struct video *v)
 {
+	v->since = video_now();
 	if (fill(v) < 0)
 		return -1;
 	return dma_buf_v4l2_start(v->dev) < 0 ? video_fail(v) : 0;
@@ -115,23 +130,67 @@ static int restart(struct video *v)
 	return take_back(v) < 0 ? -1 : start(v);
 }
 
-/* The picture has another size now: go on with it where the buffers allow. */
-static int follow_change(struct video *v)
+/*
+ * Until something comes in that the device can lock on to: as dma_buf_v4l2_check_source(). Who
+ * comes or goes is served meanwhile.
+ */
+static int await_signal(struct video *v)
+{
+	struct pollfd fds[2] = { { .fd = dmabuf_queue_fd(v->context->out), .events = POLLIN },
+				 { .fd = dma_buf_v4l2_fd(v->dev), .events = POLLPRI } };
+	uint64_t begin = video_now();
+	int err;
+
+	for (;;) {
+		err = dma_buf_v4l2_check_source(v->dev);
+		if (err != -ENOLINK && err != -ENOLCK && err != -ERANGE)
+			return err;
+		if (video_now() - begin >= v->context->element->video.timeout)
+			return err;
+		element_tell(v->context, "source", "%s", dmabuf_last_error());
+		if (poll(fds, 2, SIGNAL_MS) > 0 && fds[0].revents)
+			(void)dmabuf_queue_dispatch(v->context->out);
+	}
+}
+
+/* Another picture: go on with it where the buffers allow. */
+static int take_over(struct video *v)
 {
 	struct dma_buf_v4l2_info info = { .size = sizeof(info) };
-	uint64_t had = v->format.buffer_size;
 
-	if (dma_buf_v4l2_get_info(v->dev, &info) < 0 || dma_buf_v4l2_stop(v->dev) < 0 ||
-	    take_back(v) < 0 || agree(v) < 0)
+	if (dma_buf_v4l2_get_info(v->dev, &info) < 0 || agree(v) < 0)
 		return -1;
-	if (info.memory == DMA_BUF_V4L2_EXPORT || v->format.buffer_size > had)
+	if (info.memory == DMA_BUF_V4L2_EXPORT)
 		return element_fail(v->context,
-				    "its picture is %ux%u now, for which the buffers are not made: "
-				    "start again",
+				    "its picture is %ux%u now, and the buffers are the driver's "
+				    "for those before: start again",
 				    v->format.width, v->format.height);
-	v->restarts++;
+	if (v->format.buffer_size > v->buffer_size)
+		return element_fail(v->context,
+				    "its picture is %ux%u now, too large for the buffers: start "
+				    "again, with room=%" PRIu64 " if that is to be followed",
+				    v->format.width, v->format.height, v->format.buffer_size);
+	element_tell(v->context, "source", "%ux%u since frame %" PRIu64, v->format.width,
+		     v->format.height, info.frames);
 	if (dma_buf_v4l2_request(v->dev, info.memory, 1) < 0)
 		return video_fail(v);
+	return 0;
+}
+
+static int follow_change(struct video *v)
+{
+	int err;
+
+	if (dma_buf_v4l2_stop(v->dev) < 0)
+		return video_fail(v);
+	if (take_back(v) < 0)
+		return -1;
+	err = await_signal(v);
+	if (err && err != -ESTALE)
+		return video_fail(v);
+	if (err && take_over(v) < 0)
+		return -1;
+	v->restarts++;
 	return start(v);
 }
 
@@ -181,6 +240,8 @@ static int stream(struct video *v)
 		unsigned int ready = video_wait(v, dmabuf_queue_fd(v->context->out), -1);
 
 		/* Who comes or goes is served, and what comes back goes to the driver. */
+		if (ready & VIDEO_SILENT)
+			return video_fail_silent(v);
 		if (ready & VIDEO_QUEUE)
 			(void)dmabuf_queue_dispatch(v->context->out);
 		got = ready & VIDEO_DRIVER ? step(v) : fill(v);

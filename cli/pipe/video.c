@@ -9,19 +9,31 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <dmabuf/error.h>
 
 #include "../command.h"
+#include "pipe.h"
 
 /* A stream that fails so often without a frame in between is broken. */
 #define MAX_FAILURES 5
 #define TELL_NS 1000000000u
+/* How long a device may be silent, if the command line does not say. */
+#define TIMEOUT_NS 10000000000u
 
 int video_fail(const struct video *v)
 {
 	return element_fail(v->context, "%s", dmabuf_last_error());
+}
+
+uint64_t video_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 int video_init(struct video *v, const struct element_context *context)
@@ -92,7 +104,8 @@ int video_give(struct video *v, const struct dmabuf_frame *frame, uint64_t used)
 	}
 	slot->frame = *frame;
 	slot->with_driver = true;
-	v->with_driver++;
+	if (v->with_driver++ == v->may_keep)
+		v->since = video_now();
 	return 0;
 }
 
@@ -111,6 +124,7 @@ int video_take(struct video *v, struct dmabuf_frame *frame, struct dma_buf_v4l2_
 	slot = &v->slots[done->cookie];
 	slot->with_driver = false;
 	v->with_driver--;
+	v->since = video_now();
 	v->starved += !v->with_driver && done->result != -ECANCELED;
 	if (done->result == 0)
 		v->failures = 0;
@@ -119,8 +133,34 @@ int video_take(struct video *v, struct dmabuf_frame *frame, struct dma_buf_v4l2_
 	return got < 0 ? got : 1;
 }
 
+/* Milliseconds, -1: no end. A driver that has no more than it may keep need not say anything. */
+static int patience(const struct video *v)
+{
+	uint64_t timeout = v->context->element->video.timeout, passed = video_now() - v->since;
+
+	if (timeout == UINT64_MAX || v->with_driver <= v->may_keep)
+		return -1;
+	return passed >= timeout ? 0 : (int)((timeout - passed + 999999) / 1000000);
+}
+
+int video_fail_silent(const struct video *v)
+{
+	double seconds = (double)v->context->element->video.timeout / 1e9;
+
+	if (dma_buf_v4l2_check_source(v->dev) < 0)
+		return video_fail(v);
+	if (v->direction == DMA_TO_DEVICE)
+		return element_fail(v->context, "the device has shown nothing for %g s", seconds);
+	return element_fail(v->context,
+			    "no frame for %g s: does it wait for a trigger? (timeout=SECONDS, or "
+			    "never)",
+			    seconds);
+}
+
 unsigned int video_wait(const struct video *v, int queue_fd, int ms)
 {
+	int left = patience(v);
+	bool limits = left >= 0 && (ms < 0 || left <= ms);
 	short events = v->direction == DMA_FROM_DEVICE ? POLLIN : POLLOUT;
 	struct pollfd fds[2] = { { .fd = queue_fd, .events = POLLIN },
 				 { .fd = dma_buf_v4l2_fd(v->dev), .events = events | POLLPRI } };
@@ -128,8 +168,8 @@ unsigned int video_wait(const struct video *v, int queue_fd, int ms)
 	/* Without a buffer it only says that it has none. */
 	if (!v->with_driver)
 		fds[1].fd = -1;
-	if (poll(fds, 2, ms) <= 0)
-		return 0;
+	if (poll(fds, 2, limits ? left : ms) <= 0)
+		return limits && !patience(v) ? VIDEO_SILENT : 0;
 	return (fds[0].revents ? VIDEO_QUEUE : 0) | (fds[1].revents ? VIDEO_DRIVER : 0);
 }
 
@@ -197,6 +237,14 @@ static bool parse_memory(const char *value, struct video_wishes *w)
 	return video_memory_is(value);
 }
 
+static bool parse_timeout(const char *value, uint64_t *timeout)
+{
+	if (strcmp(value, "never") != 0)
+		return seconds_parse(value, 1e9, timeout) && *timeout;
+	*timeout = UINT64_MAX;
+	return true;
+}
+
 /* "name=value", of a source. */
 static bool parse_wish(struct element *e, const char *name, const char *value)
 {
@@ -210,6 +258,10 @@ static bool parse_wish(struct element *e, const char *name, const char *value)
 		return number_parse(value, 1000, &w->fps) && w->fps;
 	if (!strcmp(name, "memory"))
 		return parse_memory(value, w);
+	if (!strcmp(name, "timeout"))
+		return parse_timeout(value, &w->timeout);
+	if (!strcmp(name, "room"))
+		return size_parse(value, &w->room) && w->room <= DMA_BUF_MAX_SIZE;
 	return !strcmp(name, "frames") && number_parse(value, UINT64_MAX - 1, &e->frames) &&
 	       e->frames;
 }
@@ -220,6 +272,7 @@ static int parse_video(struct element *e, const char *argument)
 	char name[16], value[64];
 
 	e->frames = UINT64_MAX;
+	e->video.timeout = TIMEOUT_NS;
 	if (!len || len >= sizeof(e->video.path))
 		return usage(e->command, "\"%s\": the path of a video device is missing", e->text);
 	memcpy(e->video.path, argument, len);
@@ -234,10 +287,10 @@ static int parse_video(struct element *e, const char *argument)
 			return usage(e->command, "\"%s\": \"%.*s\" is not %s", e->text, (int)len,
 				     at,
 				     e->role == ELEMENT_SOURCE
-					     ? "format=FOURCC, size=WxH, fps=N, frames=N or "
-					       "memory=auto, import, export, "
-					       "udmabuf, dma_heap/NAME or a "
-					       "graphics card"
+					     ? "format=FOURCC, size=WxH, fps=N, frames=N, "
+					       "memory=auto, import, export, udmabuf, "
+					       "dma_heap/NAME or a graphics card, "
+					       "timeout=SECONDS or never, or room=BYTES"
 					     : "understood: an output has no options");
 	}
 	return 0;

@@ -21,11 +21,14 @@ struct video {
 	struct dma_buf_device *card; /* whose memory frames are in, or NULL */
 	enum dma_data_direction direction;
 	struct dma_buf_v4l2_format format;
+	uint64_t buffer_size;				   /* of a source's buffers */
 	struct video_slot slots[DMABUF_QUEUE_MAX_BUFFERS]; /* by the frame's index */
 	uint32_t with_driver;
-	uint64_t starved; /* times that it gave its last one back */
-	bool full;	  /* the driver makes no more buffers */
-	uint64_t told;	  /* when its results were told last */
+	uint32_t may_keep; /* of those, without ever giving one back */
+	uint64_t since;	   /* it has had more than that, and said nothing */
+	uint64_t starved;  /* times that it gave its last one back */
+	bool full;	   /* the driver makes no more buffers */
+	uint64_t told;	   /* when its results were told last */
 	unsigned int restarts;
 	unsigned int failures; /* since the last frame */
 };
@@ -40,10 +43,15 @@ int video_give(struct video *v, const struct dmabuf_frame *frame, uint64_t used)
  * -errno with words.
  */
 int video_take(struct video *v, struct dmabuf_frame *frame, struct dma_buf_v4l2_completion *done);
-/* Who has something to say, after at most @ms (-1: however long it takes). */
+/* Who has something to say, after at most @ms (-1: however long it takes), or that it is overdue.
+ */
 #define VIDEO_QUEUE 1u
 #define VIDEO_DRIVER 2u
+#define VIDEO_SILENT 4u
 unsigned int video_wait(const struct video *v, int queue_fd, int ms);
+/* For VIDEO_SILENT. Returns -1. */
+int video_fail_silent(const struct video *v);
+uint64_t video_now(void);
 /* After -EIO: stopped, to be filled and started again. False: it fails time and again. */
 bool video_may_restart(struct video *v);
 void video_tell(const struct video *v);

@@ -178,7 +178,8 @@ struct dma_buf_device *dma_buf_v4l2_open(int fd, const char *name,
  *
  * Where a fourcc has several pixel formats, one in a single piece of memory is preferred. A fourcc
  * may also be a V4L2 pixel format. Gives up the device's buffers. After the source of a capture
- * changed, takes over its new timings.
+ * changed (dma_buf_v4l2_reap() or dma_buf_v4l2_check_source() said -ESTALE), takes over its new
+ * timings.
  *
  * Return: 0; -EINVAL, -ENOTSUP (the device cannot do that: the words say what it can), -EBUSY (it
  * streams, or somebody else has its buffers), -EPROTO (its answer makes no sense), -ENODEV,
@@ -266,12 +267,28 @@ int dma_buf_v4l2_stop(struct dma_buf_device *dev);
  * @timeout_ms: how long to wait for the first; 0: not at all; negative: -EINVAL
  *
  * Return: how many, at least 1; -ETIMEDOUT; -ENOENT (the driver has none); -ESTALE (the source
- * changed: stop, set the format, request and start again); -EIO (it failed: stop and start it);
+ * changed: dma_buf_v4l2_check_source() says how); -EIO (it failed: stop and start it);
  * -EPIPE (its stream has ended); -EPROTO; -EINTR (a signal handler ran); -ENODEV (stop still gives
  * buffers back); -EINVAL; -ECHILD. Blocks up to @timeout_ms.
  */
 int dma_buf_v4l2_reap(struct dma_buf_device *dev, struct dma_buf_v4l2_completion *completions,
 		      unsigned int max, int timeout_ms);
+
+/**
+ * dma_buf_v4l2_check_source - is what comes in what the format is for?
+ * @dev: the device
+ *
+ * Of a capture whose input can lose its signal or get another: HDMI, analog television. After
+ * -ESTALE of dma_buf_v4l2_reap() it says how to go on; 0 makes reaping go on as well. While there
+ * is no signal, POLLPRI of dma_buf_v4l2_fd() says when to ask again; drivers that do not tell are
+ * to be asked now and then.
+ *
+ * Return: 0 (it is, the device cannot tell, or is an output); -ESTALE (it changed: stop, set the
+ * format, request and start again), -ENOLINK (no signal), -ENOLCK (one that the device cannot lock
+ * on to, perhaps only yet), -ERANGE (one that it is not made for), -ENODEV, -EINVAL, -ECHILD. The
+ * words name the input. May block. Row H1.
+ */
+int dma_buf_v4l2_check_source(struct dma_buf_device *dev);
 
 /**
  * dma_buf_v4l2_fd - a descriptor for the caller's event loop

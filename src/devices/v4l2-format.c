@@ -199,22 +199,6 @@ static int negotiate(struct v4l2_device *v, const struct dma_buf_v4l2_format *wa
 	return err > 0 ? no_such_format(v, pixelformat) : err;
 }
 
-/* A source that can change says what it is now; what has no such thing needs none. */
-static void follow_source(struct v4l2_device *v)
-{
-	struct v4l2_dv_timings timings;
-	v4l2_std_id standard = 0;
-
-	memset(&timings, 0, sizeof(timings));
-	if (v->output || !v->changed)
-		return;
-	if (v4l2_call(v, VIDIOC_QUERY_DV_TIMINGS, &timings) == 0)
-		(void)v4l2_call(v, VIDIOC_S_DV_TIMINGS, &timings);
-	else if (v4l2_call(v, VIDIOC_QUERYSTD, &standard) == 0 && standard)
-		(void)v4l2_call(v, VIDIOC_S_STD, &standard);
-	v->changed = false;
-}
-
 static struct v4l2_fract *interval_of(const struct v4l2_device *v, struct v4l2_streamparm *parm)
 {
 	if (v->output)
@@ -265,7 +249,8 @@ static int set_format(struct v4l2_device *v, const struct dma_buf_v4l2_format *w
 	if (err)
 		return v4l2_fail(v, -err, "giving up its buffers");
 	v->format.width = 0;
-	follow_source(v);
+	v4l2_source_listen(v);
+	v4l2_source_follow(v);
 	err = negotiate(v, want, &answer, got);
 	if (err)
 		return err;

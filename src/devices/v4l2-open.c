@@ -103,7 +103,6 @@ static void release(void *priv)
 
 static struct v4l2_device *make_video(int fd, const char *name, bool output)
 {
-	struct v4l2_event_subscription changes = { .type = V4L2_EVENT_SOURCE_CHANGE };
 	struct v4l2_device *v = calloc(1, sizeof(*v));
 	int err = 0;
 
@@ -127,9 +126,7 @@ static struct v4l2_device *make_video(int fd, const char *name, bool output)
 		errno = -err;
 		return NULL;
 	}
-	/* Most devices have a source that never changes. */
-	if (!output)
-		(void)v4l2_call(v, VIDIOC_SUBSCRIBE_EVENT, &changes);
+	v4l2_source_listen(v);
 	return v;
 }
 

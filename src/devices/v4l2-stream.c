@@ -15,6 +15,9 @@
 #include "export.h"
 #include "process.h"
 
+/* Frames after which events are asked for, if nothing told of one. */
+#define EVENTS_EVERY 32
+
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -339,6 +342,8 @@ static int dequeue(struct v4l2_device *v, struct dma_buf_v4l2_completion *c)
 	complete(v, &buffer, c);
 	v->places[buffer.index].queued = false;
 	v->queued--;
+	v->before_change -= v->before_change > 0;
+	v->unasked++;
 	return 1;
 }
 
@@ -377,18 +382,10 @@ static int take(struct v4l2_device *v, struct dma_buf_v4l2_completion *completio
 	return n ? (int)n : got < 0 ? got : 0;
 }
 
-static void take_events(struct v4l2_device *v)
+static int source_changed(const struct v4l2_device *v)
 {
-	struct v4l2_event event;
-
-	for (int i = 0; i < 64; i++) {
-		memset(&event, 0, sizeof(event));
-		if (v4l2_call(v, VIDIOC_DQEVENT, &event) < 0)
-			return;
-		if (event.type == V4L2_EVENT_SOURCE_CHANGE &&
-		    event.u.src_change.changes & V4L2_EVENT_SRC_CH_RESOLUTION)
-			v->changed = true;
-	}
+	return dmabuf_fail(ESTALE, "%s: its source changed: stop it, and set the format anew",
+			   v->name);
 }
 
 static int nothing_to_wait_for(const struct v4l2_device *v)
@@ -396,9 +393,7 @@ static int nothing_to_wait_for(const struct v4l2_device *v)
 	if (v->gone)
 		return v4l2_fail(v, ENODEV, "reaping a frame");
 	if (v->changed)
-		return dmabuf_fail(ESTALE,
-				   "%s: its source changed: stop it, and set the format anew",
-				   v->name);
+		return source_changed(v);
 	if (!v->queued)
 		return dmabuf_fail(ENOENT, "%s: the driver has no buffer", v->name);
 	if (!v->streaming)
@@ -417,6 +412,11 @@ static int reap(struct v4l2_device *v, struct dma_buf_v4l2_completion *completio
 	int n, err;
 
 	for (;;) {
+		/* Where there is always a frame it never comes to a poll. */
+		if (v->unasked >= EVENTS_EVERY)
+			v4l2_source_events(v);
+		if (v->changed && !v->before_change && !v->given_back && !v->gone)
+			return source_changed(v);
 		n = take(v, completions, max);
 		if (n)
 			return n;
@@ -442,7 +442,7 @@ static int reap(struct v4l2_device *v, struct dma_buf_v4l2_completion *completio
 					   strerror(err));
 		polled = true;
 		if (pfd.revents & POLLPRI)
-			take_events(v);
+			v4l2_source_events(v);
 	}
 }
 

@@ -2,7 +2,8 @@
 /*
  * Inside a video device. v4l2-call.c is the only way to the driver; v4l2-layout.c (pure) turns its
  * answers into planes; v4l2-places.c holds its buffers, v4l2-memory.c makes descriptors of ours
- * that it takes; v4l2-stream.c gives them to and takes them from it.
+ * that it takes; v4l2-stream.c gives them to and takes them from it;
+ * v4l2-source.c is about what a capture receives.
  */
 #ifndef DMABUF_SRC_DEVICES_V4L2_H
 #define DMABUF_SRC_DEVICES_V4L2_H
@@ -93,9 +94,12 @@ struct v4l2_device {
 	uint32_t queued;
 	uint32_t given_back;
 	bool streaming;
-	bool failed; /* until it is stopped */
-	bool changed;
+	bool failed;  /* until it is stopped */
+	bool changed; /* the source, since the format was set */
 	bool gone;
+	uint32_t before_change; /* frames that may still come before that is told */
+	uint32_t unasked;	/* frames since events were asked for */
+	uint32_t input;		/* whose source's events are of interest */
 
 	bool counting; /* last_sequence is of this run */
 	uint32_t last_sequence;
@@ -134,6 +138,12 @@ void v4l2_buffer_init(const struct v4l2_device *v, struct v4l2_buffer *buffer,
 		      struct v4l2_plane *planes, uint32_t index);
 /* Fill in what QBUF needs of @place and do it. 0 or -errno without words. */
 int v4l2_place_queue(struct v4l2_device *v, uint32_t index, uint64_t used, uint64_t timestamp);
+
+/* v4l2-source.c, of a capture: have events of the present input's source told, take them (to
+ * @changed), take over the timings of one that changed. */
+void v4l2_source_listen(struct v4l2_device *v);
+void v4l2_source_events(struct v4l2_device *v);
+void v4l2_source_follow(struct v4l2_device *v);
 
 /* v4l2-stream.c: STREAMOFF; all that was queued is given back. 0 or -errno without words. */
 int v4l2_stop(struct v4l2_device *v);

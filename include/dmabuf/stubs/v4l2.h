@@ -58,6 +58,11 @@ static inline int dma_buf_v4l2_reap(struct dma_buf_device *dev,
 	return -ENODEV;
 }
 
+static inline int dma_buf_v4l2_check_source(struct dma_buf_device *dev)
+{
+	return -ENODEV;
+}
+
 static inline int dma_buf_v4l2_fd(struct dma_buf_device *dev)
 {
 	return -ENODEV;
