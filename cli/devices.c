@@ -11,6 +11,7 @@
 
 struct devices_options {
 	bool json;
+	bool trial;
 	enum color_mode color;
 };
 
@@ -18,6 +19,7 @@ static int parse(struct devices_options *options, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "try", no_argument, NULL, 't' },
 		{ "color", required_argument, NULL, 'c' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -27,6 +29,8 @@ static int parse(struct devices_options *options, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
 		if (option == 'j')
 			options->json = true;
+		else if (option == 't')
+			options->trial = true;
 		else if (option == 'c' && !color_parse(optarg, &options->color))
 			return usage(&command_devices, "--color \"%s\": not auto, always or never",
 				     optarg);
@@ -50,6 +54,9 @@ static void print_text(const struct solve_machine *m, bool bold)
 	for (unsigned int i = 0; i < m->device_count; i++) {
 		fields_describe(parameter_fields, &m->devices[i].parameters, text, sizeof(text));
 		printf("%-20s %-6s %s\n", m->devices[i].name, m->devices[i].kind, text);
+		solve_describe_source(&m->devices[i], text, sizeof(text));
+		if (*text)
+			printf("%-27s (%s)\n", "", text);
 	}
 	printf("\n%s%-20s %-6s %s%s\n", color_bold(bold), "HEAP", "THERE", "OFFERS",
 	       color_end(bold));
@@ -65,6 +72,19 @@ static void print_text(const struct solve_machine *m, bool bold)
 	}
 }
 
+static void add_source(json_object *device, const struct solve_device *d)
+{
+	static const char *const names[] = { "kernel", "driver", "trial" };
+	json_object *from = json_object_new_array();
+
+	for (unsigned int i = 0; i < 3; i++)
+		if (d->from & 1u << i)
+			json_object_array_add(from, json_object_new_string(names[i]));
+	json_add_bool(device, "known", d->known);
+	json_object_object_add(device, "from", from);
+	json_add_text(device, "about", d->about);
+}
+
 static void print_json(const struct solve_machine *m)
 {
 	json_object *object = json_object_new_object(), *devices = json_object_new_array();
@@ -77,6 +97,7 @@ static void print_json(const struct solve_machine *m)
 
 		json_add_text(device, "name", m->devices[i].name);
 		json_add_text(device, "kind", m->devices[i].kind);
+		add_source(device, &m->devices[i]);
 		fields_add_json(parameters, parameter_fields, &m->devices[i].parameters);
 		json_object_object_add(device, "parameters", parameters);
 		json_object_array_add(devices, device);
@@ -106,7 +127,7 @@ static int run(int argc, char **argv)
 		complain(&command_devices, "no memory");
 		return EXIT_SETUP;
 	}
-	solve_look(m);
+	solve_look(m, options.trial);
 	if (options.json)
 		print_json(m);
 	else
@@ -121,10 +142,13 @@ const struct command command_devices = {
 	.help = "Usage: dmabuf devices [OPTION]...\n\n"
 		"Lists the devices of this machine that can share buffers, with what they need of\n"
 		"memory, and the heaps that memory can come from, with what they offer. Block\n"
-		"devices' limits are those of their queues; of graphics cards the kernel tells\n"
-		"little, and the rest is what is known of drivers. Nothing is opened but files of\n"
-		"/sys, /proc and /dev/dma_heap.\n\n"
+		"devices' limits are those of their queues; of graphics cards and cameras the\n"
+		"kernel tells little, and the rest is what is known of drivers, or found by "
+		"trial:\n"
+		"it says which. Nothing is opened but files of /sys, /proc, /dev/dma_heap, and\n"
+		"video devices.\n\n"
 		"Options:\n"
+		"      --try              give each video device a buffer, to see what it takes\n"
 		"      --json             the same as JSON; `dmabuf solve` says what the fields "
 		"mean\n"
 		"      --color WHEN       auto, always or never\n"

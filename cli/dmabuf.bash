@@ -112,8 +112,8 @@ _dmabuf()
 		-s | --size | --max-buffers) ;;
 		*)
 			case $cur in
-			-*) mapfile -t COMPREPLY < <(compgen -W "--size --file --max-buffers --own-tables --json --help" -- "$cur") ;;
-			*) mapfile -t COMPREPLY < <(compgen -W "cpu $(cd /sys/block 2>/dev/null && echo *)" -- "$cur") ;;
+			-*) mapfile -t COMPREPLY < <(compgen -W "--size --file --max-buffers --own-tables --try --json --help" -- "$cur") ;;
+			*) mapfile -t COMPREPLY < <(compgen -W "cpu $(cd /sys/block 2>/dev/null && echo *) $(cd /sys/class/video4linux 2>/dev/null && echo video*)" -- "$cur") ;;
 			esac
 			;;
 		esac
@@ -122,7 +122,7 @@ _dmabuf()
 		if [ "$prev" = --color ]; then
 			mapfile -t COMPREPLY < <(compgen -W "auto always never" -- "$cur")
 		else
-			mapfile -t COMPREPLY < <(compgen -W "--json --color --help" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "--json --color --help $([ "${words[1]}" = doctor ] || echo --try)" -- "$cur")
 		fi
 		;;
 	help) mapfile -t COMPREPLY < <(compgen -W "pipe cast catch ls solve devices doctor version help" -- "$cur") ;;

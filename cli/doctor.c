@@ -13,6 +13,12 @@
 
 #include "json-members.h"
 #include "solve/solve.h"
+#include "solve/video-look.h"
+
+#define MAX_VIDEOS 32
+#define MAX_CARDS 16
+/* How long video drivers may take to say what they are. */
+#define VIDEO_MS 5000
 
 struct finding {
 	char name[DMA_BUF_HEAP_NAME_LEN];
@@ -22,7 +28,7 @@ struct finding {
 };
 
 struct findings {
-	struct finding list[DMA_BUF_MAX_HEAPS + 4];
+	struct finding list[DMA_BUF_MAX_HEAPS + 4 + MAX_VIDEOS + MAX_CARDS];
 	unsigned int count;
 };
 
@@ -50,8 +56,8 @@ static struct finding *add(struct findings *f, const char *name, const char *giv
 {
 	struct finding *one = &f->list[f->count++];
 
-	snprintf(one->name, sizeof(one->name), "%s", name);
-	snprintf(one->words, sizeof(one->words), "%s", words);
+	snprintf(one->name, sizeof(one->name), "%.*s", (int)sizeof(one->name) - 1, name);
+	snprintf(one->words, sizeof(one->words), "%.*s", (int)sizeof(one->words) - 1, words);
 	make_printable(one->words);
 	one->gives = gives;
 	one->there = there;
@@ -107,6 +113,56 @@ static void look_at_fences(struct findings *f)
 
 	add(f, "kernel fences", "locks that the kernel's drivers wait for", !missing[0],
 	    missing[0] ? missing : "vgem makes them");
+}
+
+/* A driver takes ordinary memory through this only. */
+static bool has_udmabuf(const struct findings *f)
+{
+	for (unsigned int i = 0; i < f->count; i++)
+		if (!strcmp(f->list[i].name, "udmabuf"))
+			return f->list[i].there;
+	return false;
+}
+
+/* Those there are: a machine without a camera lacks nothing. */
+static void look_at_videos(struct findings *f)
+{
+	struct video_found found[MAX_VIDEOS];
+	unsigned int count = video_look("/sys", "/dev", false, VIDEO_MS, found, MAX_VIDEOS);
+	bool takes_ours = has_udmabuf(f);
+	char words[512];
+
+	for (unsigned int i = 0; i < count; i++) {
+		const char *without = found[i].output ? "; without udmabuf kernel dma-bufs only, "
+							"such as a camera's"
+						      : "; without udmabuf in memory of its own "
+							"only (memory=export)";
+
+		snprintf(words, sizeof(words), "%s%s", found[i].words,
+			 found[i].known && !takes_ours ? without : "");
+		add(f, found[i].name,
+		    !found[i].known   ? "video without copies"
+		    : found[i].output ? "frames shown without copies"
+				      : "frames captured without copies",
+		    found[i].known, words);
+	}
+}
+
+static void look_at_cards(struct findings *f)
+{
+	char name[16], path[32];
+
+	for (unsigned int i = 0; i < MAX_CARDS; i++) {
+		snprintf(name, sizeof(name), "card%u", i);
+		snprintf(path, sizeof(path), "/dev/dri/%s", name);
+		if (access(path, F_OK) < 0)
+			continue;
+		if (access(path, R_OK | W_OK) == 0)
+			add(f, name, "pictures shared with graphics", true, path);
+		else
+			add(f, name, "pictures shared with graphics", false,
+			    "may not be opened: members of the groups video and render may");
+	}
 }
 
 static void print_text(const struct findings *f, unsigned int lacking, bool bold)
@@ -180,6 +236,8 @@ static int run(int argc, char **argv)
 	look_at_uring(&f);
 	look_at_frames(&f);
 	look_at_fences(&f);
+	look_at_videos(&f);
+	look_at_cards(&f);
 	for (unsigned int i = 0; i < f.count; i++)
 		lacking += !f.list[i].there;
 	if (json)
@@ -193,10 +251,10 @@ const struct command command_doctor = {
 	.name = "doctor",
 	.summary = "say what this machine lacks for better plans, and how to get it",
 	.help = "Usage: dmabuf doctor [OPTION]...\n\n"
-		"Looks for what makes better plans possible: heaps, io_uring, physical addresses. "
-		"For\n"
-		"each it says what it gives, whether it is there, and if not, how to get it. "
-		"Nothing is\n"
+		"Looks for what makes better plans possible: heaps, io_uring, physical addresses,\n"
+		"and whether the cameras and graphics cards that there are can be used. For each\n"
+		"it says what it gives, whether it is there, and if not, how to get it. Nothing "
+		"is\n"
 		"changed. Everything works without, with ordinary memory.\n\n"
 		"Options:\n"
 		"      --json             the same as JSON\n"

@@ -18,6 +18,7 @@ struct solve {
 	struct dma_buf_participant participants[DMA_BUF_MAX_PARTICIPANTS];
 	const char *file;
 	bool json;
+	bool trial;
 	char text[16384];
 };
 
@@ -29,6 +30,7 @@ static int parse(struct solve *s, int argc, char **argv)
 		{ "max-buffers", required_argument, NULL, 'm' },
 		{ "own-tables", no_argument, NULL, 'o' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "try", no_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct dma_buf_request *r = &s->request;
@@ -48,6 +50,7 @@ static int parse(struct solve *s, int argc, char **argv)
 		if (option == 'f')
 			s->file = optarg;
 		s->json |= option == 'j';
+		s->trial |= option == 't';
 		r->own_tables |= option == 'o';
 	}
 	if (optind == argc && !s->file)
@@ -78,6 +81,10 @@ static bool split_direction(char *word, enum dma_data_direction *direction)
 
 static int add(struct solve *s, struct solve_device *d, enum dma_data_direction direction)
 {
+	if (!d->known) {
+		complain(&command_solve, "nothing is known of %s: it %s", d->name, d->about);
+		return EXIT_SETUP;
+	}
 	if (s->request.participant_count == DMA_BUF_MAX_PARTICIPANTS)
 		return usage(&command_solve, "more than %u devices", DMA_BUF_MAX_PARTICIPANTS);
 	s->participants[s->request.participant_count++] = (struct dma_buf_participant){
@@ -111,7 +118,7 @@ static int collect(struct solve *s, int count, char **words)
 	char why[512];
 	int status = EXIT_OK;
 
-	solve_look(&s->machine);
+	solve_look(&s->machine, s->trial);
 	if (s->file && !solve_read(&s->machine, s->file, &first, why, sizeof(why)))
 		return usage(&command_solve, "%s: %s", s->file, why);
 	for (int i = 0; i < count && status == EXIT_OK; i++)
@@ -183,9 +190,10 @@ const struct command command_solve = {
 		"each of them will see; or which of their needs cannot hold together, and what "
 		"would\n"
 		"help. Nothing is allocated.\n\n"
-		"Devices are those that `dmabuf devices` lists, or a file describes; without any, "
-		"all\n"
-		"of the file. :read and :write say what the device does with the buffer.\n\n"
+		"Devices are those that `dmabuf devices` lists, by name or path "
+		"(v4l2:/dev/video0),\n"
+		"or a file describes; without any, all of the file. :read and :write say what the "
+		"device does with the buffer.\n\n"
 		"Options:\n"
 		"  -s, --size BYTES[K|M|G|T]  of one buffer\n"
 		"  -f, --file FILE        JSON that describes devices, planes, heaps; see the "
@@ -193,10 +201,11 @@ const struct command command_solve = {
 		"      --max-buffers N    most buffers that can be afforded\n"
 		"      --own-tables       each device obeys its own limits only, not the merged "
 		"ones\n"
+		"      --try              give each video device a buffer, to see what it takes\n"
 		"      --json             the answer as JSON\n"
 		"      --help             this text\n\n"
 		"Exit status: 0 there is a plan; 1 there is none; 2 usage, or a file that makes "
 		"no\n"
-		"sense; 3 no memory.\n",
+		"sense; 3 no memory, or a device that cannot be looked at.\n",
 	.run = run,
 };

@@ -172,16 +172,17 @@ TEST(F1_a_drm_devices_needs_are_what_sysfs_says_and_is_known_of_its_driver)
 	ASSERT(mkdtemp(root));
 	ASSERT(mkdtemp(with));
 	make_sysfs(root, "imx-drm", false, "32\n");
-	ASSERT(drm_parameters(makedev(226, 5), root, &p));
+	ASSERT_EQ(drm_parameters(makedev(226, 5), root, &p),
+		  DMA_BUF_FROM_KERNEL | DMA_BUF_FROM_TABLE);
 	ASSERT(p.contiguous);
 	ASSERT_EQ(p.dma_mask, 0xffffffff);
 	/* Nobody has so few. */
 	make_sysfs(with, "imx-drm", true, "3\n");
-	ASSERT(drm_parameters(makedev(226, 5), with, &p));
+	ASSERT_OK(drm_parameters(makedev(226, 5), with, &p));
 	ASSERT(!p.contiguous);
 	ASSERT_EQ(p.dma_mask, 0);
-	ASSERT(!drm_parameters(makedev(226, 6), root, &p));
-	ASSERT(!drm_parameters(makedev(1, 5), root, &p));
+	ASSERT_ERR(drm_parameters(makedev(226, 6), root, &p), ENOENT);
+	ASSERT_ERR(drm_parameters(makedev(1, 5), root, &p), ENOENT);
 	remove_sysfs(with);
 	remove_sysfs(root);
 }

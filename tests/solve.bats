@@ -171,6 +171,28 @@ refused()
 	[[ $output == "Memory from memfd: 1 MiB"* ]]
 }
 
+@test "F9 devices are found by their paths, too" {
+	local disk
+
+	disk=$("$DMABUF" devices | awk '$2 == "block" { print $1; exit }')
+	[ -b "/dev/$disk" ] || skip "no disk"
+	"$DMABUF" solve -s 1M "$disk:write" cpu >name
+	"$DMABUF" solve -s 1M "/dev/$disk:write" cpu >path
+	cmp name path
+	for path in /dev/null v4l2:/dev/null drm:card0 /nowhere; do
+		run "$DMABUF" solve -s 1M "$path"
+		[ "$status" -eq 2 ]
+		[[ $output == *"there is no device"* ]]
+	done
+}
+
+@test "F8 devices says where it has each device's needs from" {
+	"$DMABUF" devices --json --try >list
+	[ "$(json list 'd["devices"][0]["from"]')" = "[]" ]
+	[ "$(json list 'all(x["from"] == ["kernel"] for x in d["devices"] if x["kind"] == "block")')" = True ]
+	[ "$(json list 'all(set(x["from"]) <= {"kernel", "driver", "trial"} for x in d["devices"])')" = True ]
+}
+
 @test "F8 doctor says what is there, and of the rest how to get it" {
 	run "$DMABUF" doctor
 	[ "$status" -le 1 ]

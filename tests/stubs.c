@@ -224,6 +224,7 @@ TEST(A7_drm_devices_are_stubs)
 	NOTHING(dma_buf_drm_alloc(NULL, &picture, "picture"));
 	REFUSED(dma_buf_drm_get_info(NULL, &info));
 	REFUSED(dma_buf_drm_get_parameters(0, NULL));
+	REFUSED(dma_buf_drm_parameters_from(0));
 	REFUSED(dma_buf_drm_describe(NULL, text, sizeof(text)));
 	ASSERT_STR_EQ(text, "untouched");
 }
@@ -247,6 +248,7 @@ TEST(A7_video_devices_are_stubs)
 	REFUSED(dma_buf_v4l2_fd(NULL));
 	REFUSED(dma_buf_v4l2_get_info(NULL, &info));
 	REFUSED(dma_buf_v4l2_get_parameters(NULL, NULL));
+	REFUSED(dma_buf_v4l2_parameters_from(NULL));
 	REFUSED(dma_buf_v4l2_describe(NULL, text, sizeof(text)));
 	ASSERT_STR_EQ(text, "untouched");
 }

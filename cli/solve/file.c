@@ -147,6 +147,7 @@ static bool read_device(const struct reader *r, json_object *from)
 		return refuse(r, "devices: each must be an object");
 	memset(d, 0, sizeof(*d));
 	d->kind = "file";
+	d->known = true;
 	d->write_parameters.size = d->parameters.size = sizeof(d->parameters);
 	json_object_object_foreach(from, key, value)
 	{

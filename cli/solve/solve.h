@@ -5,6 +5,7 @@
 
 #include <json.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <dmabuf/constraints.h>
 #include <dmabuf/device.h>
@@ -17,6 +18,10 @@
 struct solve_device {
 	char name[DMA_BUF_DEVICE_NAME_LEN];
 	const char *kind;
+	dev_t number;
+	bool known;	   /* else @about says why its needs are not */
+	unsigned int from; /* enum dma_buf_parameters_from */
+	char about[256];
 	enum dma_data_direction direction;
 	struct dma_buf_device_parameters parameters;
 	struct dma_buf_device_parameters write_parameters;
@@ -31,9 +36,12 @@ struct solve_machine {
 	unsigned int plane_count;
 };
 
-/* machine.c: the processor, block devices, heaps. */
-void solve_look(struct solve_machine *m);
+/* machine.c: the processor, devices, heaps. @trial: of video_look(). */
+void solve_look(struct solve_machine *m, bool trial);
+/* By name, or by path: "/dev/vda", "v4l2:/dev/video0", "drm:/dev/dri/card0". */
 struct solve_device *solve_find(struct solve_machine *m, const char *name);
+/* "vivid, captures; told by its driver's table", where that is said of it. */
+void solve_describe_source(const struct solve_device *d, char *text, size_t size);
 
 /*
  * file.c: adds the devices of a JSON file to @m; heaps that it describes take the place of this

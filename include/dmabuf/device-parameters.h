@@ -60,6 +60,19 @@ struct dma_buf_named_parameter {
 };
 
 /**
+ * enum dma_buf_parameters_from - where a device's parameters are from: one or more of these, or 0
+ * where nothing is known of its needs
+ * @DMA_BUF_FROM_KERNEL: the kernel tells, in sysfs or when asked
+ * @DMA_BUF_FROM_TABLE: its driver is known (docs/v4l2.md, docs/drm.md)
+ * @DMA_BUF_FROM_TRIAL: the driver was given memory, and took it or did not
+ */
+enum dma_buf_parameters_from {
+	DMA_BUF_FROM_KERNEL = 1,
+	DMA_BUF_FROM_TABLE = 2,
+	DMA_BUF_FROM_TRIAL = 4,
+};
+
+/**
  * struct dma_buf_device_parameters - what a device can reach (kernel: struct device_dma_parameters)
  * @size: sizeof(struct dma_buf_device_parameters); lets the struct grow
  * @max_segment_size: most bytes in one entry; a power of two is not needed; 0: no limit

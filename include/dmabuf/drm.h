@@ -154,6 +154,14 @@ int dma_buf_drm_get_info(struct dma_buf_device *dev, struct dma_buf_drm_info *in
 int dma_buf_drm_get_parameters(dev_t device, struct dma_buf_device_parameters *parameters);
 
 /**
+ * dma_buf_drm_parameters_from - who says so
+ * @device: its number (st_rdev); it need not be open
+ *
+ * Return: of enum dma_buf_parameters_from, or 0: nothing is known; -ENOENT. Never blocks. Row F1.
+ */
+int dma_buf_drm_parameters_from(dev_t device);
+
+/**
  * dma_buf_drm_describe - the device in words
  * @dev: the device
  * @text: filled with one line, always closed by a NUL

@@ -317,12 +317,21 @@ int dma_buf_v4l2_get_info(struct dma_buf_device *dev, struct dma_buf_v4l2_info *
  *
  * A need for contiguous memory is in here only, not in the device's own parameters: how the memory
  * of a kernel dma-buf lies only the driver finds out, when it is queued, so that attaching must not
- * depend on it.
+ * depend on it. The trial of dma_buf_v4l2_request() settles that need.
  *
  * Return: 0; -EINVAL, -ECHILD. Never blocks. Rows F1, F9.
  */
 int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
 				struct dma_buf_device_parameters *parameters);
+
+/**
+ * dma_buf_v4l2_parameters_from - who says so
+ * @dev: the device
+ *
+ * Return: of enum dma_buf_parameters_from, or 0: nothing is known; -EINVAL, -ECHILD. Never blocks.
+ * Row F1.
+ */
+int dma_buf_v4l2_parameters_from(struct dma_buf_device *dev);
 
 /**
  * dma_buf_v4l2_describe - the same in words

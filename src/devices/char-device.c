@@ -52,20 +52,24 @@ bool sysfs_read(const char *path, char *text, size_t room)
 	return got > 0;
 }
 
-void char_device_reach(dev_t number, const char *sysfs, struct dma_buf_device_parameters *p)
+unsigned int char_device_reach(dev_t number, const char *sysfs, struct dma_buf_device_parameters *p)
 {
 	char base[96], path[128], text[32];
+	unsigned int from = 0;
 	unsigned long bits;
 
 	snprintf(base, sizeof(base), "%s/dev/char/%u:%u/device", sysfs, major(number),
 		 minor(number));
 	snprintf(path, sizeof(path), "%s/iommu_group", base);
-	if (access(path, F_OK) == 0)
+	if (access(path, F_OK) == 0) {
 		p->contiguous = false;
+		from = DMA_BUF_FROM_KERNEL;
+	}
 	snprintf(path, sizeof(path), "%s/dma_mask_bits", base);
 	if (!sysfs_read(path, text, sizeof(text)))
-		return;
+		return from;
 	bits = strtoul(text, NULL, 10);
 	if (bits >= 12 && bits < 64)
 		p->dma_mask = (UINT64_C(1) << bits) - 1;
+	return bits ? DMA_BUF_FROM_KERNEL : from;
 }

@@ -23,8 +23,9 @@ bool sysfs_read(const char *path, char *text, size_t room);
 
 /*
  * Which addresses the device reaches: dma_mask, and that an IOMMU makes memory contiguous. @sysfs
- * is "/sys", or a test's.
+ * is "/sys", or a test's. DMA_BUF_FROM_KERNEL if it says anything of that, else 0.
  */
-void char_device_reach(dev_t number, const char *sysfs, struct dma_buf_device_parameters *p);
+unsigned int char_device_reach(dev_t number, const char *sysfs,
+			       struct dma_buf_device_parameters *p);
 
 #endif

@@ -33,6 +33,7 @@ static const struct {
 	{ "simple-framebuffer", BY_CPU },
 	{ "bochs-drm", BY_CPU },
 	{ "virtio_gpu", BY_CPU },
+	{ "virtio-pci", BY_CPU }, /* what the bus has for it */
 	{ "imx-drm", CONTIGUOUS },
 	{ "sun4i-drm", CONTIGUOUS },
 	{ "stm32-display", CONTIGUOUS },
@@ -60,39 +61,34 @@ static bool link_name(const char *path, char *name, size_t room)
 	return snprintf(name, room, "%s", slash ? slash + 1 : target) < (int)room;
 }
 
-static bool is_contiguous(const char *driver)
+static unsigned int what_is_known(const char *driver, struct dma_buf_device_parameters *p)
 {
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (!strcmp(table[i].driver, driver))
-			return table[i].how == CONTIGUOUS;
-	return false;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (strcmp(table[i].driver, driver) != 0)
+			continue;
+		/* Who copies with the CPU goes by pages. */
+		p->page_backed = table[i].how == BY_CPU;
+		p->contiguous = table[i].how == CONTIGUOUS;
+		return DMA_BUF_FROM_TABLE;
+	}
+	return 0;
 }
 
-static bool is_by_cpu(const char *driver)
-{
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (!strcmp(table[i].driver, driver))
-			return table[i].how == BY_CPU;
-	return false;
-}
-
-bool drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *p)
+int drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *p)
 {
 	char base[96], path[128], text[64];
+	unsigned int from;
 
 	snprintf(base, sizeof(base), "%s/dev/char/%u:%u/device", sysfs, major(device),
 		 minor(device));
 	if (major(device) != DRM_MAJOR_NUMBER || access(base, F_OK) < 0)
-		return false;
+		return -ENOENT;
 	*p = (struct dma_buf_device_parameters){ .size = sizeof(*p) };
 	snprintf(path, sizeof(path), "%s/driver", base);
 	if (!link_name(path, text, sizeof(text)) && !link_name(base, text, sizeof(text)))
 		text[0] = '\0';
-	/* Who copies with the CPU goes by pages. */
-	p->page_backed = is_by_cpu(text);
-	p->contiguous = is_contiguous(text);
-	char_device_reach(device, sysfs, p);
-	return true;
+	from = what_is_known(text, p);
+	return (int)(from | char_device_reach(device, sysfs, p));
 }
 
 DMABUF_PUBLIC int dma_buf_drm_get_parameters(dev_t device,
@@ -103,9 +99,20 @@ DMABUF_PUBLIC int dma_buf_drm_get_parameters(dev_t device,
 	if (!parameters || parameters->size != sizeof(*parameters))
 		return dmabuf_fail(EINVAL, "DRM device: size of parameters must be %zu",
 				   sizeof(*parameters));
-	if (!drm_parameters(device, "/sys", &found))
+	if (drm_parameters(device, "/sys", &found) < 0)
 		return dmabuf_fail(ENOENT, "DRM device %u:%u is not in sysfs", major(device),
 				   minor(device));
 	*parameters = found;
 	return 0;
+}
+
+DMABUF_PUBLIC int dma_buf_drm_parameters_from(dev_t device)
+{
+	struct dma_buf_device_parameters found;
+	int from = drm_parameters(device, "/sys", &found);
+
+	if (from < 0)
+		return dmabuf_fail(ENOENT, "DRM device %u:%u is not in sysfs", major(device),
+				   minor(device));
+	return from;
 }

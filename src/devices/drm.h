@@ -47,7 +47,7 @@ int drm_call_close(int fd, uint32_t handle);
 int drm_call_picture(int fd, struct dma_buf_drm_picture *picture, uint32_t *handle);
 int drm_call_picture_end(int fd, uint32_t handle);
 
-/* drm-parameters.c: false: no such device. @sysfs is "/sys", or a test's. */
-bool drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *parameters);
+/* drm-parameters.c: from where they are, or -ENOENT. @sysfs is "/sys", or a test's. */
+int drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *parameters);
 
 #endif

@@ -50,15 +50,30 @@ DMABUF_PUBLIC int dma_buf_v4l2_get_info(struct dma_buf_device *dev, struct dma_b
 DMABUF_PUBLIC int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
 					      struct dma_buf_device_parameters *parameters)
 {
-	const struct v4l2_device *v = v4l2_of(dev);
+	struct v4l2_device *v = v4l2_of(dev);
 
 	if (!v)
 		return -errno;
 	if (!parameters || parameters->size != sizeof(*parameters))
 		return dmabuf_fail(EINVAL, "video device: size of parameters must be %zu",
 				   sizeof(*parameters));
+	pthread_mutex_lock(&v->lock);
 	*parameters = v->needs;
+	pthread_mutex_unlock(&v->lock);
 	return 0;
+}
+
+DMABUF_PUBLIC int dma_buf_v4l2_parameters_from(struct dma_buf_device *dev)
+{
+	struct v4l2_device *v = v4l2_of(dev);
+	int from;
+
+	if (!v)
+		return -errno;
+	pthread_mutex_lock(&v->lock);
+	from = (int)v->needs_from;
+	pthread_mutex_unlock(&v->lock);
+	return from;
 }
 
 static int memory_words(const struct v4l2_device *v, char *text, size_t size)

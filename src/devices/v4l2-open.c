@@ -154,7 +154,8 @@ DMABUF_PUBLIC struct dma_buf_device *dma_buf_v4l2_open(int fd, const char *name,
 	v = make_video(fd, info.name, o.output);
 	if (!v)
 		return NULL;
-	v4l2_parameters(v, fstat(v->fd, &st) < 0 ? 0 : st.st_rdev, "/sys", &v->needs);
+	v->needs_from =
+		v4l2_parameters(v, fstat(v->fd, &st) < 0 ? 0 : st.st_rdev, "/sys", &v->needs);
 	parameters = v->needs;
 	/* Of kernel dma-bufs only the driver can tell. */
 	parameters.contiguous = false;

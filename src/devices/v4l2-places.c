@@ -164,6 +164,15 @@ static int try_import(struct v4l2_device *v)
 	return err;
 }
 
+/* What the trial says of the device's needs. A format that it failed for says nothing. */
+static void learn(struct v4l2_device *v, int err)
+{
+	if (err && err != -EFAULT)
+		return;
+	v->needs.contiguous = err;
+	v->needs_from |= DMA_BUF_FROM_TRIAL;
+}
+
 /* Errors after which the other way is worth a try. */
 static bool import_refused(struct v4l2_device *v, int err)
 {
@@ -183,6 +192,7 @@ static int choose(struct v4l2_device *v, enum dma_buf_v4l2_memory *memory)
 		return 0;
 	*memory = DMA_BUF_V4L2_IMPORT;
 	err = try_import(v);
+	learn(v, err);
 	if (err && !v->output && import_refused(v, err)) {
 		*memory = DMA_BUF_V4L2_EXPORT;
 		err = 0;
@@ -244,6 +254,7 @@ static int request_places(struct v4l2_device *v, enum dma_buf_v4l2_memory memory
 			count = DMA_BUF_V4L2_MAX_BUFFERS;
 		if (count < v->min_buffers)
 			count = v->min_buffers;
+		v->needs.min_buffers = v->min_buffers;
 		err = request(v, memory, count);
 		if (err)
 			err = v4l2_fail(v, -err, "asking for buffers");

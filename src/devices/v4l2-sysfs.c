@@ -52,7 +52,7 @@ static bool parameter_is_contiguous(const struct v4l2_device *v, const char *pat
 	return at && *at == '1';
 }
 
-static void what_is_known(const struct v4l2_device *v, const char *sysfs,
+static bool what_is_known(const struct v4l2_device *v, const char *sysfs,
 			  struct dma_buf_device_parameters *p)
 {
 	char path[128];
@@ -66,14 +66,18 @@ static void what_is_known(const struct v4l2_device *v, const char *sysfs,
 			p->contiguous = parameter_is_contiguous(v, path);
 		}
 		p->cpu_needed = !p->contiguous;
-		return;
+		return true;
 	}
+	return false;
 }
 
-void v4l2_parameters(const struct v4l2_device *v, dev_t number, const char *sysfs,
-		     struct dma_buf_device_parameters *p)
+unsigned int v4l2_parameters(const struct v4l2_device *v, dev_t number, const char *sysfs,
+			     struct dma_buf_device_parameters *p)
 {
+	unsigned int from = 0;
+
 	*p = (struct dma_buf_device_parameters){ .size = sizeof(*p) };
-	what_is_known(v, sysfs, p);
-	char_device_reach(number, sysfs, p);
+	if (what_is_known(v, sysfs, p))
+		from = DMA_BUF_FROM_TABLE;
+	return from | char_device_reach(number, sysfs, p);
 }

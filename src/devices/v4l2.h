@@ -82,6 +82,8 @@ struct v4l2_device {
 	char driver[16], card[32], bus[32];
 	struct dma_buf_device_parameters needs; /* where memory can still be chosen */
 
+	unsigned int needs_from; /* enum dma_buf_parameters_from */
+
 	pthread_mutex_t lock;
 	struct dma_buf_v4l2_format format; /* width 0: none agreed on */
 	struct v4l2_answer answer;	   /* that it was made of */
@@ -116,9 +118,9 @@ int v4l2_fail(const struct v4l2_device *v, int err, const char *what);
 /* The device behind @dev, its lock not held; NULL with errno and words. */
 struct v4l2_device *v4l2_of(const struct dma_buf_device *dev);
 
-/* v4l2-sysfs.c: what is known of the device's needs. */
-void v4l2_parameters(const struct v4l2_device *v, dev_t number, const char *sysfs,
-		     struct dma_buf_device_parameters *parameters);
+/* v4l2-sysfs.c: what is known of the device's needs, and from where. */
+unsigned int v4l2_parameters(const struct v4l2_device *v, dev_t number, const char *sysfs,
+			     struct dma_buf_device_parameters *parameters);
 
 /* All below are called with the lock held. */
 

@@ -46,6 +46,11 @@ static inline int dma_buf_drm_get_parameters(dev_t device,
 	return -ENODEV;
 }
 
+static inline int dma_buf_drm_parameters_from(dev_t device)
+{
+	return -ENODEV;
+}
+
 static inline int dma_buf_drm_describe(struct dma_buf_device *dev, char *text, size_t size)
 {
 	return -ENODEV;

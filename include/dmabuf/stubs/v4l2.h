@@ -79,6 +79,11 @@ static inline int dma_buf_v4l2_get_parameters(struct dma_buf_device *dev,
 	return -ENODEV;
 }
 
+static inline int dma_buf_v4l2_parameters_from(struct dma_buf_device *dev)
+{
+	return -ENODEV;
+}
+
 static inline int dma_buf_v4l2_describe(struct dma_buf_device *dev, char *text, size_t size)
 {
 	return -ENODEV;
