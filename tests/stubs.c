@@ -213,6 +213,7 @@ TEST(A7_block_devices_are_stubs)
 TEST(A7_drm_devices_are_stubs)
 {
 	struct dma_buf_drm_picture picture = { .size = sizeof(picture) };
+	struct dma_buf_drm_screen screen = { .size = sizeof(screen) };
 	struct dma_buf_drm_info info = { .size = sizeof(info) };
 	char text[16] = "untouched";
 	uint32_t handle = 7;
@@ -222,6 +223,7 @@ TEST(A7_drm_devices_are_stubs)
 	ASSERT_EQ(handle, 7);
 	NOTHING(dma_buf_drm_export(NULL, 1));
 	NOTHING(dma_buf_drm_alloc(NULL, &picture, "picture"));
+	NOTHING(dma_buf_drm_get_screen(NULL, &screen));
 	REFUSED(dma_buf_drm_get_info(NULL, &info));
 	REFUSED(dma_buf_drm_get_parameters(0, NULL));
 	REFUSED(dma_buf_drm_parameters_from(0));

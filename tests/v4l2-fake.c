@@ -448,7 +448,7 @@ static int call(struct fake_video *f, unsigned long request, void *argument)
 	f->calls++;
 	if (f->gone)
 		return fails(ENODEV);
-	if (request == f->fail_request)
+	if (request == f->fail_request || f->calls == f->fail_call)
 		return fails(f->fail_errno);
 	ret = answer(f, request, argument);
 	if (ret == 0 && f->lie)

@@ -52,6 +52,7 @@ struct fake_video {
 
 	/* Faults: this request answers so, or its answer is spoilt by @lie. */
 	unsigned long fail_request;
+	uint32_t fail_call; /* or this one, counted by @calls, once */
 	int fail_errno;
 	void (*lie)(unsigned long request, void *argument);
 	bool failed;   /* a fatal streaming error */

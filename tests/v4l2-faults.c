@@ -381,6 +381,68 @@ TEST(H1_each_refusal_of_a_driver_is_told_and_leaves_nothing_behind)
 	}
 }
 
+/* All that there is to do with a camera, as far as it comes. */
+static void do_everything(struct rig *rig, enum dma_buf_v4l2_memory memory)
+{
+	struct dma_buf_v4l2_completion done[2];
+	int err = dma_buf_v4l2_check_source(rig->dev);
+
+	rig->format = (struct dma_buf_v4l2_format){ .size = sizeof(rig->format) };
+	if (!err)
+		err = dma_buf_v4l2_set_format(rig->dev, &rig->format);
+	if (!err)
+		err = dma_buf_v4l2_request(rig->dev, memory, 2);
+	for (unsigned int i = 0; i < 2 && !err; i++) {
+		struct dma_buf *dmabuf = dma_buf_v4l2_alloc(rig->dev, "frame");
+
+		if (!dmabuf)
+			return;
+		rig_add(rig, dmabuf);
+		err = rig_queue(rig, i);
+	}
+	if (err || dma_buf_v4l2_start(rig->dev))
+		return;
+	fake_tick(&rig->fake);
+	(void)dma_buf_v4l2_reap(rig->dev, done, 2, 0);
+	(void)dma_buf_v4l2_stop(rig->dev);
+}
+
+static uint32_t fail_once(enum dma_buf_v4l2_memory memory, uint32_t call, int reason)
+{
+	struct rig rig = { 0 };
+	uint32_t calls;
+	int fd;
+
+	fake_init(&rig.fake, CAPTURE);
+	rig.fake.input_caps = V4L2_IN_CAP_DV_TIMINGS;
+	rig.fake.signal = rig.fake.signal_set = 64;
+	rig.fake.fail_call = call;
+	rig.fake.fail_errno = reason;
+	rig.direction = DMA_FROM_DEVICE;
+	fd = fake_open(&rig.fake);
+	rig.dev = dma_buf_v4l2_open(fd, "cam", NULL);
+	close(fd);
+	if (rig.dev)
+		do_everything(&rig, memory);
+	calls = rig.fake.calls;
+	rig_close(&rig);
+	return calls;
+}
+
+TEST(H1_each_call_of_a_video_driver_that_fails_leaves_nothing_behind)
+{
+	static const int reasons[] = { ENOMEM, EINVAL, EBUSY, ENODEV, EIO };
+
+	for (int memory = DMA_BUF_V4L2_AUTO; memory <= DMA_BUF_V4L2_EXPORT; memory++) {
+		uint32_t calls = fail_once(memory, 0, 0);
+
+		ASSERT(calls >= 14);
+		for (uint32_t call = 1; call <= calls; call++)
+			for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+				fail_once(memory, call, reasons[i]);
+	}
+}
+
 /* Lies. */
 static void index_out_of_range(unsigned long request, void *argument)
 {

@@ -33,6 +33,7 @@
 
 #include <dmabuf/attach.h>
 #include <dmabuf/dma-buf.h>
+#include <dmabuf/queue.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -72,6 +73,28 @@ struct dma_buf_drm_picture {
 	uint32_t bits_per_pixel;
 	uint32_t stride;
 	uint64_t bytes;
+};
+
+/**
+ * struct dma_buf_drm_screen - what a display shows
+ * @size: sizeof(struct dma_buf_drm_screen), set by the caller; lets the struct grow
+ * @crtc: the display's CRTC, wanted; 0: the first that shows something. Filled in
+ * @fourcc: filled in, as in struct dmabuf_frame, and so are all that follow
+ * @width: pixels
+ * @height: lines
+ * @plane_count: of @planes
+ * @planes: where they are in the buffer
+ * @modifier: 0: linear
+ */
+struct dma_buf_drm_screen {
+	size_t size;
+	uint32_t crtc;
+	uint32_t fourcc;
+	uint32_t width;
+	uint32_t height;
+	uint32_t plane_count;
+	struct dmabuf_frame_plane planes[DMABUF_FRAME_MAX_PLANES];
+	uint64_t modifier;
 };
 
 #ifndef DMABUF_DISABLED
@@ -130,6 +153,23 @@ struct dma_buf *dma_buf_drm_export(struct dma_buf_device *dev, uint32_t handle);
  */
 struct dma_buf *dma_buf_drm_alloc(struct dma_buf_device *dev, struct dma_buf_drm_picture *picture,
 				  const char *name);
+
+/**
+ * dma_buf_drm_get_screen - the buffer that a display shows now
+ * @dev: the device; of a card, not of a render node
+ * @screen: size and crtc set; the rest filled in
+ *
+ * The primary plane's framebuffer, without cursors and overlays. It is the memory itself, and whose
+ * it is goes on drawing in it, or shows another one at the next frame: take a copy of what is to
+ * stay. Only the card's master and who has CAP_SYS_ADMIN get it.
+ *
+ * Return: a handle with one reference; NULL with errno EINVAL, ENOENT (nothing is shown), EACCES
+ * (not for us), EOPNOTSUPP (no displays, or planes in several pieces of memory), EPROTO (what the
+ * driver says makes no sense), ENODEV, ECHILD and as dma_buf_drm_export(). @screen is untouched on
+ * failure. May block. Row H1.
+ */
+struct dma_buf *dma_buf_drm_get_screen(struct dma_buf_device *dev,
+				       struct dma_buf_drm_screen *screen);
 
 /**
  * dma_buf_drm_get_info - what it is and how it is doing

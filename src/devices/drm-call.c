@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <xf86drm.h>
 #include <xf86drmMode.h>
 
@@ -68,4 +69,75 @@ int drm_call_picture(int fd, struct dma_buf_drm_picture *picture, uint32_t *hand
 int drm_call_picture_end(int fd, uint32_t handle)
 {
 	return drmModeDestroyDumbBuffer(fd, handle) < 0 ? -errno : 0;
+}
+
+static uint32_t framebuffer_of(int fd, uint32_t crtc)
+{
+	drmModeCrtcPtr c = drmModeGetCrtc(fd, crtc);
+	uint32_t framebuffer = c ? c->buffer_id : 0;
+
+	drmModeFreeCrtc(c);
+	return framebuffer;
+}
+
+static int find_framebuffer(int fd, uint32_t *crtc, uint32_t *framebuffer)
+{
+	drmModeResPtr all;
+	uint32_t want = *crtc;
+
+	errno = 0;
+	all = drmModeGetResources(fd);
+	if (!all)
+		return errno ? -errno : -ENOMEM;
+	*framebuffer = 0;
+	for (int i = 0; i < all->count_crtcs && !*framebuffer; i++) {
+		if (want && want != all->crtcs[i])
+			continue;
+		*crtc = all->crtcs[i];
+		*framebuffer = framebuffer_of(fd, *crtc);
+	}
+	drmModeFreeResources(all);
+	return *framebuffer ? 0 : -ENOENT;
+}
+
+static void take_framebuffer(const drmModeFB2 *from, struct drm_shown *to)
+{
+	to->fourcc = from->pixel_format;
+	to->width = from->width;
+	to->height = from->height;
+	/* Without one it is as the driver always does, which for what the CPU draws is linear. */
+	to->modifier = from->flags & DRM_MODE_FB_MODIFIERS ? from->modifier : 0;
+	for (to->plane_count = 0; to->plane_count < DMABUF_FRAME_MAX_PLANES; to->plane_count++) {
+		uint32_t i = to->plane_count;
+
+		if (!from->pitches[i])
+			break;
+		to->planes[i] = (struct dmabuf_frame_plane){ from->offsets[i], from->pitches[i] };
+	}
+	memcpy(to->handles, from->handles, sizeof(to->handles));
+}
+
+int drm_call_screen(int fd, struct drm_shown *shown)
+{
+	uint32_t framebuffer;
+	drmModeFB2Ptr fb;
+	int err;
+
+	/* One that is replaced meanwhile may be gone when it is asked for. */
+	for (int attempts = 0; attempts < 8; attempts++) {
+		err = find_framebuffer(fd, &shown->crtc, &framebuffer);
+		if (err)
+			return err;
+		errno = 0;
+		fb = drmModeGetFB2(fd, framebuffer);
+		if (fb) {
+			take_framebuffer(fb, shown);
+			drmModeFreeFB2(fb);
+			return shown->handles[0] ? 0 : -EACCES;
+		}
+		err = errno ? -errno : -ENOMEM;
+		if (err != -ENOENT)
+			return err;
+	}
+	return -ENOENT;
 }

@@ -33,3 +33,8 @@ int drm_call_picture_end(int fd, uint32_t handle)
 {
 	return -EOPNOTSUPP;
 }
+
+int drm_call_screen(int fd, struct drm_shown *shown)
+{
+	return -EOPNOTSUPP;
+}

@@ -34,6 +34,16 @@ struct drm_device {
 	struct drm_region *regions;
 };
 
+/* What a CRTC shows. */
+struct drm_shown {
+	uint32_t crtc; /* wanted, 0: the first that shows something; which it is */
+	uint32_t fourcc, width, height;
+	uint64_t modifier;
+	uint32_t plane_count;
+	struct dmabuf_frame_plane planes[DMABUF_FRAME_MAX_PLANES];
+	uint32_t handles[DMABUF_FRAME_MAX_PLANES]; /* to be closed; some may be the same */
+};
+
 extern const struct dma_buf_map_ops drm_map_ops;
 
 /* The DRM device behind @dev; NULL with words if it is none, or a parent process's. */
@@ -46,6 +56,8 @@ int drm_call_export(int fd, uint32_t handle);
 int drm_call_close(int fd, uint32_t handle);
 int drm_call_picture(int fd, struct dma_buf_drm_picture *picture, uint32_t *handle);
 int drm_call_picture_end(int fd, uint32_t handle);
+/* -ENOENT: nothing, -EACCES: it is not for us. */
+int drm_call_screen(int fd, struct drm_shown *shown);
 
 /* drm-parameters.c: from where they are, or -ENOENT. @sysfs is "/sys", or a test's. */
 int drm_parameters(dev_t device, const char *sysfs, struct dma_buf_device_parameters *parameters);

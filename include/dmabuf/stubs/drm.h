@@ -35,6 +35,13 @@ dma_buf_drm_alloc(struct dma_buf_device *dev, struct dma_buf_drm_picture *pictur
 	return NULL;
 }
 
+static inline struct dma_buf *dma_buf_drm_get_screen(struct dma_buf_device *dev,
+						     struct dma_buf_drm_screen *screen)
+{
+	errno = ENODEV;
+	return NULL;
+}
+
 static inline int dma_buf_drm_get_info(struct dma_buf_device *dev, struct dma_buf_drm_info *info)
 {
 	return -ENODEV;
