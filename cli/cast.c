@@ -114,6 +114,7 @@ const struct command command_cast = {
 		"  null:[frames=N|bytes=N]  zeros\n"
 		"  test:WxH@FPS[,frames=N]  NV12 test pictures; @0: as fast as possible\n"
 		"  v4l2:PATH[,format=FOURCC][,size=WxH][,fps=N][,frames=N][,memory=HOW]...  a camera\n"
+		"  drm:PATH[,fps=N][,frames=N][,crtc=N]  what a graphics card's display shows\n"
 		"  exec:COMMAND           a program that uses <dmabuf/queue.h>\n\n"
 		"Options:\n"
 		"  -S, --socket PATH      where consumers come\n"

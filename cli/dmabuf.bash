@@ -35,13 +35,13 @@ _dmabuf_cast()
 	-w | --wait | --stall | -b | --buffers | -s | --size) ;;
 	*)
 		case $cur in
-		file:* | exec:* | v4l2:*)
+		file:* | exec:* | v4l2:* | drm:*)
 			mapfile -t COMPREPLY < <(compgen -P "${cur%%:*}:" -f -- "${cur#*:}")
 			_dmabuf_ltrim "$cur"
 			;;
 		-*) mapfile -t COMPREPLY < <(compgen -W "- --socket --wait --stall --buffers --size --quiet --json --color --help" -- "$cur") ;;
 		*)
-			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: v4l2: exec:" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: v4l2: drm: exec:" -- "$cur")
 			compopt -o nospace
 			;;
 		esac

@@ -27,6 +27,7 @@ const struct command command_pipe = {
 		"  null:[frames=N|bytes=N]  zeros, endless without a limit\n"
 		"  test:WxH@FPS[,frames=N]  NV12 test pictures; @0: as fast as possible\n"
 		"  v4l2:PATH[,format=FOURCC][,size=WxH][,fps=N][,frames=N][,memory=HOW]...  a camera\n"
+		"  drm:PATH[,fps=N][,frames=N][,crtc=N]  what a graphics card's display shows\n"
 		"Stages:\n"
 		"  sha256, crc32          digest of all bytes\n"
 		"  count                  frames and bytes\n"

@@ -59,7 +59,9 @@ refuses()
 	fails 2 '"fps=0" is not' "$DMABUF" pipe v4l2:/dev/video0,fps=0 ! null:
 	fails 2 '"memory=mine" is not' "$DMABUF" pipe v4l2:/dev/video0,memory=mine ! null:
 	fails 2 '"memory=dma_heap/" is not' "$DMABUF" pipe v4l2:/dev/video0,memory=dma_heap/ ! null:
-	fails 2 'an output has no options' "$DMABUF" pipe null: ! v4l2:/dev/video0,fps=5
+	fails 2 'a sink has no options' "$DMABUF" pipe null: ! v4l2:/dev/video0,fps=5
+	fails 2 '"fps=0" is not frames=N' "$DMABUF" pipe drm:/dev/dri/card0,fps=0 ! null:
+	fails 2 'a sink has no options' "$DMABUF" pipe null: ! drm:/dev/dri/card0,crtc=1
 	fails 2 'cannot be a stage' "$DMABUF" pipe null: ! v4l2:/dev/video0 ! null:
 	fails 2 'write the same file' "$DMABUF" pipe null:bytes=1 ! tee:out ! file:./out
 	only_files

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * drm: a graphics driver as a sink. It imports each buffer once, and what it then has is looked at
+ * drm: a graphics driver. As a sink it imports each buffer once, and what it then has is looked at
  * through its own export: the checksum in the report is that of the driver's pictures.
  */
-#include "element.h"
+#include "drm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <dmabuf/error.h>
 
 #include "../command.h"
+#include "wishes.h"
 
 /* How long a frame's content may be on its way. */
 #define FENCE_MS 60000
@@ -123,6 +124,9 @@ static int run_drm(struct element_context *context)
 	char words[128];
 	int err;
 
+	if (context->element->role == ELEMENT_SOURCE)
+		return drm_source_run(context);
+
 	*c = (struct card){ .context = context, .crc = crc32_z(0, NULL, 0) };
 	c->dev = dma_buf_drm_open(context->element->fd, NULL);
 	if (!c->dev)
@@ -141,11 +145,30 @@ static int run_drm(struct element_context *context)
 	return err;
 }
 
+/* "name=N", of a source. */
+static bool parse_wish(struct element *e, const char *name, const char *value)
+{
+	uint64_t number;
+
+	if (!number_parse(value, UINT64_MAX - 1, &number) || !number)
+		return false;
+	if (!strcmp(name, "frames"))
+		e->frames = number;
+	else if (!strcmp(name, "fps") && number <= 1000)
+		e->video.fps = number;
+	else if (!strcmp(name, "crtc") && number <= UINT32_MAX)
+		e->video.crtc = (uint32_t)number;
+	else
+		return false;
+	return true;
+}
+
 static int parse_drm(struct element *e, const char *argument)
 {
-	if (*argument)
-		return 0;
-	return usage(e->command, "drm: wants a device, such as drm:/dev/dri/card0");
+	static const struct wishes wishes = { "drm:/dev/dri/card0", "frames=N, fps=N or crtc=N",
+					      parse_wish };
+
+	return wishes_parse(e, argument, &wishes);
 }
 
 static const char *open_hint(int err)
@@ -161,7 +184,7 @@ static int open_drm(struct element *e)
 	char who[160];
 
 	element_describe(e, who, sizeof(who));
-	e->fd = open(e->argument, O_RDWR | O_CLOEXEC);
+	e->fd = open(e->video.path, O_RDWR | O_CLOEXEC);
 	if (e->fd < 0) {
 		complain(e->command, "%s: cannot open it: %s%s", who, strerror(errno),
 			 open_hint(errno));
@@ -176,7 +199,9 @@ static int open_drm(struct element *e)
 
 const struct element_class drm_class = {
 	.prefix = "drm:",
-	.roles = ROLE(ELEMENT_SINK),
+	.roles = ROLE(ELEMENT_SOURCE) | ROLE(ELEMENT_SINK),
+	.max_buffers = DMABUF_QUEUE_MAX_BUFFERS,
+	.prepare = drm_source_prepare,
 	.parse = parse_drm,
 	.open = open_drm,
 	.run = run_drm,

@@ -67,7 +67,7 @@ struct element_class {
 
 #define ROLE(role) (1u << (role))
 
-/* What the command line asks of a camera; zeros: whatever it does now. */
+/* What the command line asks of a camera, or of a screen; zeros: whatever it does now. */
 struct video_wishes {
 	char path[128];
 	uint32_t fourcc;
@@ -76,6 +76,7 @@ struct video_wishes {
 	uint64_t fps;
 	unsigned int memory; /* enum dma_buf_v4l2_memory */
 	char maker[64];	     /* a heap, or a graphics card, whose memory is imported; "": none */
+	uint32_t crtc;	     /* of a screen */
 	uint64_t room;	     /* bytes of a buffer at least, for pictures that grow */
 	uint64_t timeout;    /* nanoseconds that it may be silent; UINT64_MAX: no end */
 };

@@ -37,11 +37,10 @@ static int check_role(const struct element *element, unsigned int count)
 		return usage(&command_pipe, "\"%s\" alone is no pipe: SOURCE ! SINK at least",
 			     element->text);
 	if (element->role == ELEMENT_SOURCE)
-		return usage(
-			&command_pipe,
-			"\"%s\" cannot be the source: begin with file:PATH, -, null:, test: or "
-			"v4l2:PATH",
-			element->text);
+		return usage(&command_pipe,
+			     "\"%s\" cannot be the source: begin with file:PATH, -, null:, test:, "
+			     "v4l2:PATH or drm:PATH",
+			     element->text);
 	if (element->role == ELEMENT_SINK)
 		return usage(&command_pipe,
 			     "\"%s\" cannot be the sink: end with ! file:PATH, ! - or ! null:",

@@ -16,6 +16,7 @@
 
 #include "../command.h"
 #include "pipe.h"
+#include "wishes.h"
 
 /* A stream that fails so often without a frame in between is broken. */
 #define MAX_FAILURES 5
@@ -268,32 +269,16 @@ static bool parse_wish(struct element *e, const char *name, const char *value)
 
 static int parse_video(struct element *e, const char *argument)
 {
-	size_t len = strcspn(argument, ",");
-	char name[16], value[64];
+	static const struct wishes wishes = {
+		"v4l2:/dev/video0",
+		"format=FOURCC, size=WxH, fps=N, frames=N, memory=auto, import, export, "
+		"udmabuf, dma_heap/NAME or a graphics card, "
+		"room=BYTES, or timeout=SECONDS or never",
+		parse_wish
+	};
 
-	e->frames = UINT64_MAX;
 	e->video.timeout = TIMEOUT_NS;
-	if (!len || len >= sizeof(e->video.path))
-		return usage(e->command, "\"%s\": the path of a video device is missing", e->text);
-	memcpy(e->video.path, argument, len);
-	for (const char *at = argument + len; *at; at += len) {
-		int end = 0;
-
-		at++;
-		len = strcspn(at, ",");
-		if (e->role != ELEMENT_SOURCE ||
-		    sscanf(at, "%15[a-z]=%63[^,]%n", name, value, &end) != 2 ||
-		    (size_t)end != len || !parse_wish(e, name, value))
-			return usage(e->command, "\"%s\": \"%.*s\" is not %s", e->text, (int)len,
-				     at,
-				     e->role == ELEMENT_SOURCE
-					     ? "format=FOURCC, size=WxH, fps=N, frames=N, "
-					       "memory=auto, import, export, udmabuf, "
-					       "dma_heap/NAME or a graphics card, "
-					       "timeout=SECONDS or never, or room=BYTES"
-					     : "understood: an output has no options");
-	}
-	return 0;
+	return wishes_parse(e, argument, &wishes);
 }
 
 static const char *open_hint(int err)

@@ -38,28 +38,6 @@ else
 fi
 modprobe vivid n_devs=1
 check "a camera comes" eventually 10 [ -e /dev/video0 ]
-check "a disk comes" modprobe brd rd_nr=1 rd_size=4096
-list=$(dmabuf devices)
-like "dmabuf devices lists cameras with what they need" "$list" "^video0 +v4l2 .*cpu_needed"
-like "and says where that is known from" "$list" "\(vivid, captures; known of its driver\)"
-like "and where a card's needs are from" "$list" "\(virtio-pci; .*known of its driver\)"
-like "and heaps" "$list" "^udmabuf +$([ -e /dev/udmabuf ] && echo yes || echo no) "
-like "a camera, a card and a disk share memory" \
-	"$(dmabuf solve -s 1M v4l2:/dev/video0 drm:/dev/dri/card0:read /dev/ram0)" "^Memory from memfd"
-if [ -e /dev/udmabuf ]; then
-	like "what a camera takes is found by trial" "$(dmabuf devices --try)" "vivid, captures; .*found by trial"
-	like "doctor finds the camera" "$(dmabuf doctor)" "^yes +video0 .*vivid, captures$"
-else
-	like "without udmabuf there is no trial" "$(dmabuf devices --try)" "vivid, captures; known of its driver\)"
-	like "doctor says what a camera lacks without udmabuf" "$(dmabuf doctor)" \
-		"^yes +video0 .*without udmabuf in memory of its own only"
-fi
-like "doctor finds the cards" "$(dmabuf doctor)" "^yes +card1 "
-mv /dev/video0 /dev/gone
-like "a camera that cannot be opened is listed" "$(dmabuf devices)" "cannot be opened: No such file"
-like "and no plan is made with it" "$(dmabuf solve -s 1M video0 2>&1)" "nothing is known of video0"
-mv /dev/gone /dev/video0
-modprobe -r brd
 same "H1 vgem has the camera's pictures, byte by byte" \
 	"v4l2:/dev/video0,memory=export,size=320x180,fps=60,frames=8"
 like "H1 a driver that only exports says so" \
