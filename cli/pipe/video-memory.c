@@ -50,7 +50,7 @@ static struct dma_buf *from_card(const struct video *v, const char *name)
 	struct dma_buf_drm_picture picture = {
 		.size = sizeof(picture),
 		.width = LINE_PIXELS,
-		.height = (uint32_t)((v->format.buffer_size + line - 1) / line),
+		.height = (uint32_t)((v->buffer_size + line - 1) / line),
 		.bits_per_pixel = 8 * PIXEL_BYTES,
 	};
 
@@ -59,7 +59,7 @@ static struct dma_buf *from_card(const struct video *v, const char *name)
 
 static struct dma_buf *from_heap(const struct video *v, const char *heap, const char *name)
 {
-	int fd = dma_buf_heap_alloc(heap, name, v->format.buffer_size), err;
+	int fd = dma_buf_heap_alloc(heap, name, v->buffer_size), err;
 	struct dma_buf *dmabuf;
 
 	if (fd < 0)
@@ -77,5 +77,10 @@ struct dma_buf *video_memory_alloc(const struct video *v, const char *name)
 
 	if (v->card)
 		return from_card(v, name);
-	return maker[0] ? from_heap(v, maker, name) : dma_buf_v4l2_alloc(v->dev, name);
+	if (maker[0])
+		return from_heap(v, maker, name);
+	/* Room for more than a frame of now is in ours only. */
+	if (v->buffer_size > v->format.buffer_size)
+		return dma_buf_alloc(name, v->buffer_size, O_RDWR);
+	return dma_buf_v4l2_alloc(v->dev, name);
 }

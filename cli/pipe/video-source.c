@@ -7,7 +7,6 @@
 #include "video.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -27,9 +26,7 @@ static struct dma_buf *allocate(void *data, const char *name, uint64_t buffer_si
 	struct video *v = data;
 	struct dma_buf *dmabuf;
 
-	/* Larger than a frame now, for those to come. */
-	if (buffer_size > v->format.buffer_size)
-		return dma_buf_alloc(name, buffer_size, O_RDWR);
+	(void)buffer_size;
 	if (v->full) {
 		errno = ENOSPC;
 		return NULL;
