@@ -52,7 +52,7 @@ refuses()
 	fails 2 '"--frob"' "$DMABUF" pipe --frob null: ! null:
 	fails 2 'needs a value' "$DMABUF" pipe --size
 	fails 2 '"x"' "$DMABUF" ls x
-	fails 2 'a video device is missing' "$DMABUF" pipe v4l2: ! null:
+	fails 2 'the path of a device is missing' "$DMABUF" pipe v4l2: ! null:
 	fails 2 '"speed=1" is not format=' "$DMABUF" pipe v4l2:/dev/video0,speed=1 ! null:
 	fails 2 '"size=640" is not' "$DMABUF" pipe v4l2:/dev/video0,size=640 ! null:
 	fails 2 '"format=YUYV2" is not' "$DMABUF" pipe v4l2:/dev/video0,format=YUYV2 ! null:

@@ -55,7 +55,7 @@ seen()
 	[ "$(dmabuf catch -q @screen -n 1 - | cksum)" = "$(cksum <two.raw)" ]
 }
 check "H1 which the cast follows" eventually 10 seen
-check "H1 and which becomes a PNG" sh -c 'mkdir shots && dmabuf catch -q @screen -n 1 png:shots && ls shots/*.png'
+check "H1 and which becomes a PNG" sh -c 'mkdir screen && dmabuf catch -q @screen -n 1 png:screen && ls screen/*.png'
 kill $cast
 exec 7>&- 8<&-
 like "H1 a card without displays says so" "$(dmabuf pipe drm:/dev/dri/card0 ! null: 2>&1)" "vgem\) has no displays"
