@@ -24,7 +24,7 @@ struct display {
 	drmModeModeInfo mode;
 };
 
-static void die(const char *what)
+__attribute__((noreturn)) static void die(const char *what)
 {
 	perror(what);
 	exit(1);
