@@ -113,14 +113,14 @@ so "consumers in other processes go on with the new picture, or learn that there
 
 stands_still()
 {
-	before=$(wc -c <got.raw)
+	before=$(stat -c %s got.raw)
 	usleep 200000
-	[ "$(wc -c <got.raw)" -eq "$before" ]
+	[ "$(stat -c %s got.raw)" -eq "$before" ]
 }
 
 goes_on()
 {
-	[ "$(wc -c <got.raw)" -gt "$before" ]
+	[ "$(stat -c %s got.raw)" -gt "$before" ]
 }
 
 comes_back()
