@@ -24,6 +24,7 @@
 
 #include <dmabuf/attach.h>
 #include <dmabuf/block.h>
+#include <dmabuf/check.h>
 #include <dmabuf/device-lock.h>
 #include <dmabuf/constraints.h>
 #include <dmabuf/device-parameters.h>

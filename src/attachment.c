@@ -14,6 +14,7 @@
 #include <dmabuf/attach.h>
 
 #include "attachment-constraints.h"
+#include "check/rules.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
@@ -309,6 +310,18 @@ static void detach(struct buffer *b, struct attachment *a)
 	attachment_free(a);
 }
 
+/* Whoever detaches takes it from the device. */
+static void check_mapped(struct attachment *a)
+{
+	bool mapped;
+
+	pthread_mutex_lock(&a->map_lock);
+	mapped = a->mappings;
+	pthread_mutex_unlock(&a->map_lock);
+	if (mapped)
+		check_detach_mapped(&a->base);
+}
+
 DMABUF_PUBLIC void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 {
 	struct attachment *a = (struct attachment *)attach;
@@ -320,6 +333,7 @@ DMABUF_PUBLIC void dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachm
 		return;
 	}
 	registry_remove_attachment(a);
+	check_mapped(a);
 	detach(to_buffer(dmabuf), a);
 }
 
@@ -329,6 +343,7 @@ void attachments_end(struct buffer *b)
 
 	while ((a = b->attachments)) {
 		registry_remove_attachment(a);
+		check_mapped(a);
 		detach(b, a);
 	}
 }

@@ -52,6 +52,10 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 struct mapping **mapping_find(struct attachment *a, struct dma_buf_sg_table *table,
 			      enum dma_data_direction direction, enum mapping_owner owner);
 
+/* The same for words only: how @table is mapped; DMA_NONE: it is not. */
+enum dma_data_direction mapping_direction(const struct attachment *a,
+					  const struct dma_buf_sg_table *table);
+
 /* Does somebody who mapped @table demand that nothing is copied? */
 bool attachment_zero_copy(struct dma_buf_attachment *attach, const struct dma_buf_sg_table *table);
 

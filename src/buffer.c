@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "buffer-resv.h"
+#include "check/check.h"
 #include "dmabuf-sync-single.h"
 #include "error.h"
 #include "kernel/rendezvous.h"
@@ -116,6 +117,7 @@ void buffer_destroy(struct buffer *b)
 			b->storage.ops->drop(&b->storage);
 		control_unmap(&b->control);
 	} else {
+		check_forget(b);
 		storage_forget(&b->storage);
 	}
 	if (b->cookie != process_cookie())

@@ -23,6 +23,7 @@
 
 struct attachment;
 struct buffer_resv;
+struct check_buffer;
 struct exporter_class;
 struct kernel_buffer;
 struct sync_member;
@@ -63,6 +64,7 @@ struct buffer {
 	struct storage storage;
 	struct kernel_buffer *kernel; /* of a kernel dma-buf: how others find its state */
 	struct buffer_resv *resv;     /* its reservation object, see buffer-resv.h */
+	struct check_buffer *check;   /* where accesses are checked, else NULL */
 	struct sync_member
 		*single; /* whoever is in single_thread has it, see dmabuf-sync-single.h */
 	_Atomic(uintptr_t) single_thread;

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 
 #include "buffer.h"
+#include "check/check.h"
+#include "check/rules.h"
 #include "error.h"
 #include "export.h"
 #include "ownership.h"
@@ -89,6 +91,7 @@ static int bracket_close(struct buffer *b, const struct bracket *bracket)
 	pthread_mutex_unlock(&b->access_lock);
 	if (i)
 		return 0;
+	check_bad_end(b, bracket->start, bracket->len, bracket->direction);
 	return dmabuf_fail(EINVAL,
 			   "end of CPU access to [%zu, +%zu), direction %d, that was never begun",
 			   bracket->start, bracket->len, (int)bracket->direction);
@@ -117,12 +120,12 @@ static int begin(struct buffer *b, const struct bracket *r)
 	int err = b->storage.ops->keep(&b->storage);
 
 	if (!err)
-		err = storage_begin(&b->storage, r->direction);
+		err = storage_begin(&b->storage, r->start, r->len, r->direction);
 	if (err)
 		return err;
 	err = begin_known(b, r);
 	if (err)
-		(void)storage_end(&b->storage, r->direction);
+		(void)storage_end(&b->storage, r->start, r->len, r->direction);
 	return err;
 }
 
@@ -183,7 +186,7 @@ DMABUF_PUBLIC int dma_buf_end_cpu_access(struct dma_buf *dmabuf, size_t start, s
 	ownership_count_writer(b, direction, -1);
 	if (b->base.ops->end_cpu_access)
 		op_err = b->base.ops->end_cpu_access(dmabuf, start, len, direction);
-	storage_err = storage_end(&b->storage, direction);
+	storage_err = storage_end(&b->storage, start, len, direction);
 	storage_access_end(b);
 	if (!err)
 		err = op_err;
@@ -294,7 +297,7 @@ static void *vmap(struct buffer *b)
 {
 	if (b->base.ops->vmap)
 		return b->base.ops->vmap(&b->base);
-	return b->storage.ops->keep(&b->storage) < 0 ? NULL : b->storage.kept;
+	return b->storage.ops->keep(&b->storage) < 0 ? NULL : b->storage.cpu;
 }
 
 DMABUF_PUBLIC void *dma_buf_vmap(struct dma_buf *dmabuf)
@@ -376,8 +379,11 @@ DMABUF_PUBLIC void *dma_buf_mmap(struct dma_buf *dmabuf, size_t offset, size_t l
 
 DMABUF_PUBLIC int dma_buf_munmap(void *vaddr, size_t length)
 {
-	int own = vaddr && length ? storage_unmap_own(vaddr, length) : 0;
+	int own;
 
+	if (check_is_on() && vaddr && length)
+		check_unmapping(vaddr, length);
+	own = vaddr && length ? storage_unmap_own(vaddr, length) : 0;
 	if (own)
 		return own < 0 ? own : 0;
 	if (!vaddr || !length || munmap(vaddr, length) < 0)

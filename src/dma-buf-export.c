@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check/check.h"
 #include "error.h"
 #include "export.h"
 #include "exporter.h"
@@ -151,7 +152,7 @@ static int export_memory(struct buffer *b, const char *name, const struct dma_bu
 	facts.resv_first = (uint32_t)(b->key.inode * 3) % SHM_RESV_LINES;
 	memcpy(facts.exp_name, b->exp_name, sizeof(facts.exp_name));
 	control_format(&b->control, &facts);
-	return 0;
+	return check_adopt(b);
 }
 
 static struct buffer *export_failed(struct buffer *b, int err)

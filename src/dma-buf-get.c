@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check/check.h"
 #include "error.h"
 #include "export.h"
 #include "exporter.h"
@@ -117,7 +118,9 @@ static int adopt(struct buffer *b, const struct stat *st, int payload_fd, int ho
 	b->base.flags = (facts.flags & SHM_READ_ONLY) ? O_RDONLY : O_RDWR;
 	b->own_tables = facts.flags & SHM_OWN_TABLES;
 	memcpy(b->exp_name, facts.exp_name, sizeof(b->exp_name));
-	err = exporter_open(b);
+	err = check_adopt(b);
+	if (!err)
+		err = exporter_open(b);
 	if (err)
 		return err;
 	ownership_recover(b);

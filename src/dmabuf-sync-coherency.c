@@ -36,13 +36,13 @@ static int cpu_begin(struct sync_member *m)
 static int cpu_begin_itself(struct sync_member *m)
 {
 	struct storage *s = &m->hold.buffer->storage;
-	int err = storage_begin(s, as_cpu(m));
+	int err = storage_begin(s, m->start, m->len, as_cpu(m));
 
 	if (err)
 		return err;
 	err = cpu_begin(m);
 	if (err)
-		(void)storage_end(s, as_cpu(m));
+		(void)storage_end(s, m->start, m->len, as_cpu(m));
 	return err;
 }
 
@@ -86,7 +86,8 @@ static int cpu_end(struct sync_member *m)
 static int cpu_end_itself(struct sync_member *m)
 {
 	int err = cpu_end(m);
-	int err_storage = m->begun ? storage_end(&m->hold.buffer->storage, as_cpu(m)) : 0;
+	int err_storage =
+		m->begun ? storage_end(&m->hold.buffer->storage, m->start, m->len, as_cpu(m)) : 0;
 
 	return err ? err : err_storage;
 }

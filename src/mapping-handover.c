@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "check/rules.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
@@ -27,9 +28,11 @@ static int to_cpu(struct attachment *a, struct mapping *m)
 		err = ownership_device_end(b, attachment_entry(a), m->lent, true);
 	else
 		err = ownership_coherent_switch(b, m->direction, true);
-	if (!err)
-		m->owner = MAPPING_CPU;
-	return err;
+	if (err)
+		return err;
+	m->owner = MAPPING_CPU;
+	check_cpu_owns(&a->base, m->direction, true);
+	return 0;
 }
 
 static int to_device(struct attachment *a, struct mapping *m, enum dma_data_direction as)
@@ -45,6 +48,8 @@ static int to_device(struct attachment *a, struct mapping *m, enum dma_data_dire
 		      : ownership_coherent_switch(b, m->direction, false);
 	if (err)
 		return err;
+	if (m->owner == MAPPING_CPU)
+		check_cpu_owns(&a->base, m->direction, false);
 	if (a->base.dev->ops->sync_sg_for_device)
 		a->base.dev->ops->sync_sg_for_device(a->base.dev, m->table, m->direction);
 	m->owner = MAPPING_DEVICE;
@@ -56,18 +61,24 @@ static int sync_sg(struct dma_buf_attachment *attach, struct dma_buf_sg_table *t
 		   enum dma_data_direction direction, bool for_cpu)
 {
 	struct attachment *a = (struct attachment *)attach;
+	enum dma_data_direction mapped;
 	struct mapping **at;
 	int err = attachment_check(attach);
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
+	mapped = mapping_direction(a, table);
 	at = mapping_find(a, table, direction, for_cpu ? MAPPING_DEVICE : MAPPING_CPU);
 	if (!at)
 		err = -EINVAL;
 	else
 		err = for_cpu ? to_cpu(a, *at) : to_device(a, *at, direction);
 	pthread_mutex_unlock(&a->map_lock);
+	if (!at || err == -EALREADY)
+		check_bad_table(attach, for_cpu ? "took back from" : "gave to", direction, mapped);
+	else if (!err && !for_cpu)
+		check_handed_over(attach, direction);
 	return err;
 }
 

@@ -8,6 +8,7 @@
 
 #include <dmabuf/attach.h>
 
+#include "check/rules.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
@@ -221,7 +222,9 @@ static struct dma_buf_sg_table *map(struct dma_buf_attachment *attach,
 	}
 	table = map_locked(a, direction, attrs, try_only);
 	pthread_mutex_unlock(&a->map_lock);
-	if (!table) {
+	if (table) {
+		check_handed_over(attach, direction);
+	} else {
 		err = errno;
 		storage_access_end(to_buffer(attach->dmabuf));
 		errno = err;
@@ -332,6 +335,17 @@ struct mapping **mapping_find(struct attachment *a, struct dma_buf_sg_table *tab
 	return other;
 }
 
+enum dma_data_direction mapping_direction(const struct attachment *a,
+					  const struct dma_buf_sg_table *table)
+{
+	const struct mapping *m;
+
+	for (m = a->mappings; m; m = m->next)
+		if (m->table == table)
+			return m->direction;
+	return DMA_NONE;
+}
+
 static int give_up_ownership(struct attachment *a, struct mapping *m)
 {
 	struct buffer *b = to_buffer(a->base.dmabuf);
@@ -348,8 +362,11 @@ static int give_up_ownership(struct attachment *a, struct mapping *m)
 static int unmap_locked(struct attachment *a, struct mapping **at)
 {
 	struct mapping *m = *at;
-	int err = give_up_ownership(a, m);
+	int err;
 
+	if (m->owner == MAPPING_CPU)
+		check_cpu_owns(&a->base, m->direction, false);
+	err = give_up_ownership(a, m);
 	*at = m->next;
 	give_back(a, m->table, m->direction, m->table == a->base.sgt);
 	atomic_fetch_sub(&attachment_entry(a)->mapped, 1);
@@ -363,15 +380,19 @@ DMABUF_PUBLIC int dma_buf_unmap_attachment(struct dma_buf_attachment *attach,
 					   enum dma_data_direction direction)
 {
 	struct attachment *a = (struct attachment *)attach;
+	enum dma_data_direction mapped;
 	struct mapping **at;
 	int err = attachment_check(attach);
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
+	mapped = mapping_direction(a, table);
 	at = mapping_find(a, table, direction, MAPPING_DEVICE);
 	err = at ? unmap_locked(a, at) : -EINVAL;
 	pthread_mutex_unlock(&a->map_lock);
+	if (!at)
+		check_bad_table(attach, "unmapped", direction, mapped);
 	return err;
 }
 
@@ -391,11 +412,13 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 {
 	struct attachment *a = (struct attachment *)attach;
 	int err = attachment_check(attach);
+	enum dma_data_direction mapped;
 	struct mapping *m;
 
 	if (err)
 		return err;
 	pthread_mutex_lock(&a->map_lock);
+	mapped = mapping_direction(a, table);
 	for (m = a->mappings; m; m = m->next)
 		if (m->table == table && m->owner == MAPPING_DEVICE &&
 		    (m->direction == direction || m->direction == DMA_BIDIRECTIONAL))
@@ -403,6 +426,7 @@ int attachment_check_mapped(struct dma_buf_attachment *attach, struct dma_buf_sg
 	pthread_mutex_unlock(&a->map_lock);
 	if (m)
 		return 0;
+	check_bad_table(attach, "started a transfer of", direction, mapped);
 	return dmabuf_fail(EINVAL, "device %s has no such table mapped for direction %d",
 			   attach->dev->name, (int)direction);
 }

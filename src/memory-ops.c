@@ -100,6 +100,6 @@ DMABUF_PUBLIC void *dma_buf_memory_kmap(struct dma_buf *dmabuf, unsigned long pa
 
 	if (!dmabuf)
 		return dmabuf_fail_ptr(EINVAL, "no buffer (NULL) to map a page of");
-	base = to_buffer(dmabuf)->storage.kept;
+	base = to_buffer(dmabuf)->storage.cpu;
 	return base ? base + page * page_size() : NULL;
 }

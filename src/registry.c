@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "attachment.h"
+#include "check/check.h"
 #include "error.h"
 #include "exporter.h"
 #include "heaps/heaps.h"
@@ -59,10 +60,12 @@ static void before_fork(void)
 	heaps_hold_for_fork(true);
 	process_hold_for_fork(true);
 	error_hold_for_fork(true);
+	check_hold_for_fork(true);
 }
 
 static void after_fork_parent(void)
 {
+	check_hold_for_fork(false);
 	error_hold_for_fork(false);
 	process_hold_for_fork(false);
 	heaps_hold_for_fork(false);
@@ -73,6 +76,7 @@ static void after_fork_parent(void)
 static void after_fork_child(void)
 {
 	forget_parent();
+	check_forked();
 	owner_cookie = process_cookie();
 	after_fork_parent();
 }

@@ -29,7 +29,7 @@ static int compact_keep(struct storage *s)
 /* The mapping and the descriptor are the handle's. */
 static void compact_drop(struct storage *s)
 {
-	s->kept = NULL;
+	storage_set_kept(s, NULL);
 	s->fd = -1;
 }
 
@@ -46,6 +46,6 @@ void storage_compact(struct storage *s, int fd, const struct control *c, size_t 
 	s->ops = &compact_ops;
 	s->fd = fd;
 	s->size = size;
-	s->kept = c->base;
+	storage_set_kept(s, c->base);
 	s->may_write = true;
 }

@@ -23,7 +23,7 @@ static struct buffer *buffer_of(struct storage *s)
 
 static void *deferred_map(struct storage *s, size_t offset, size_t length, int prot)
 {
-	return storage_map_own(buffer_of(s), offset, length, prot);
+	return storage_map_own(buffer_of(s), offset, length, prot, true);
 }
 
 static int deferred_keep(struct storage *s)
@@ -49,7 +49,7 @@ static void deferred_drop(struct storage *s)
 	home_close(d->home);
 	storage_orphan_mappings(d);
 	window_release(&d->kept);
-	s->kept = NULL;
+	storage_set_kept(s, NULL);
 	registry_lock();
 	buffer_close_fd(&s->fd);
 	buffer_close_fd(&d->socket);
@@ -207,7 +207,7 @@ int storage_install(struct buffer *b, int fd, const struct home_storage *info)
 	kept = err ? NULL : d->kept.base;
 	/* Others may be looking at it, and it hardly ever changes. */
 	if (b->storage.kept != kept)
-		b->storage.kept = kept;
+		storage_set_kept(&b->storage, kept);
 	atomic_store(&d->current, err ? STORAGE_NONE : storage_state(info->generation));
 	return err;
 }

@@ -110,8 +110,11 @@ int storage_renew(struct buffer *b);
 /* With deferred.lock held: @fd, which is taken over, is this process's storage from now on. */
 int storage_install(struct buffer *b, int fd, const struct home_storage *info);
 
-/* An address range of its own for dma_buf_mmap(), which follows the storage. */
-void *storage_map_own(struct buffer *b, size_t offset, size_t length, int prot);
+/*
+ * An address range of its own for dma_buf_mmap(), which follows the storage. PROT_NONE: whoever
+ * asks for that sees to what is accessible, whenever there is an access. @inherit: by children.
+ */
+void *storage_map_own(struct buffer *b, size_t offset, size_t length, int prot, bool inherit);
 
 /* For dma_buf_munmap(): 1: it was one of those, and is gone; 0: none; -EINVAL: a part of one. */
 int storage_unmap_own(void *vaddr, size_t length);

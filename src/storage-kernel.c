@@ -112,7 +112,8 @@ static int wait_for_fences(struct storage *s, uint64_t kinds)
 	return err ? dmabuf_fail(-err, "polling a kernel dma-buf failed: %s", strerror(-err)) : 0;
 }
 
-static int kernel_begin(struct storage *s, enum dma_data_direction direction)
+static int kernel_begin(struct storage *s, size_t start, size_t len,
+			enum dma_data_direction direction)
 {
 	struct kernel_access *a = s->access;
 	uint64_t kinds = kinds_of(direction), needed;
@@ -137,7 +138,8 @@ static int kernel_begin(struct storage *s, enum dma_data_direction direction)
 	return err;
 }
 
-static int kernel_end(struct storage *s, enum dma_data_direction direction)
+static int kernel_end(struct storage *s, size_t start, size_t len,
+		      enum dma_data_direction direction)
 {
 	struct kernel_access *a = s->access;
 	uint64_t kinds = kinds_of(direction), over;
@@ -180,7 +182,7 @@ static int kernel_keep(struct storage *s)
 
 	pthread_mutex_lock(&s->access->lock);
 	if (!s->kept)
-		s->kept = map_for_us(s->fd, 0, page_round_up(s->size), prot);
+		storage_set_kept(s, map_for_us(s->fd, 0, page_round_up(s->size), prot));
 	if (!s->kept)
 		err = -errno;
 	pthread_mutex_unlock(&s->access->lock);
@@ -210,7 +212,7 @@ static void kernel_drop(struct storage *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->access = NULL;
-	s->kept = NULL;
+	storage_set_kept(s, NULL);
 	s->fd = -1;
 	kernel_fences_unused();
 }
@@ -226,7 +228,7 @@ static const struct storage_ops kernel_ops = {
 
 bool storage_is_kernel(const struct storage *s)
 {
-	return s->ops == &kernel_ops;
+	return s->access;
 }
 
 static int check(struct storage *s, int shown, const struct control_facts *facts)

@@ -66,7 +66,7 @@ static int fill(struct own_mapping *m, const struct window_view *view)
 	return err;
 }
 
-void *storage_map_own(struct buffer *b, size_t offset, size_t length, int prot)
+void *storage_map_own(struct buffer *b, size_t offset, size_t length, int prot, bool inherit)
 {
 	struct deferred *d = b->storage.deferred;
 	struct own_mapping *m = calloc(1, sizeof(*m));
@@ -74,7 +74,7 @@ void *storage_map_own(struct buffer *b, size_t offset, size_t length, int prot)
 
 	if (!m)
 		return dmabuf_fail_ptr(ENOMEM, "no memory for a mapping");
-	err = window_reserve(&m->window, offset, length, prot, true);
+	err = window_reserve(&m->window, offset, length, prot, inherit);
 	if (err) {
 		free(m);
 		errno = -err;

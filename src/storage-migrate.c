@@ -197,7 +197,7 @@ static int with_hold(struct move *m)
 	int err;
 
 	m->hold.lease_ms = RESV_LEASE_MAX_MS;
-	err = resv_claim(&m->hold, m->b, 0, "migration");
+	err = resv_claim(&m->hold, m->b, 0, STORAGE_MIGRATION);
 	if (err)
 		return err;
 	err = claim(m);

@@ -7,6 +7,9 @@
 
 #include "buffer.h"
 
+/* As whom it holds the reservation meanwhile. */
+#define STORAGE_MIGRATION "migration"
+
 /* How long a device that the storage does not suit waits for its turn. */
 #define STORAGE_PATIENCE_MS 5000
 

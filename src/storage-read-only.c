@@ -45,7 +45,7 @@ static int read_only_keep(struct storage *s)
 	addr = map_for_us(s->fd, 0, page_round_up(s->size), PROT_READ);
 	if (!addr)
 		return -errno;
-	s->kept = addr;
+	storage_set_kept(s, addr);
 	return 0;
 }
 
@@ -55,7 +55,7 @@ static void read_only_drop(struct storage *s)
 		munmap(s->kept, page_round_up(s->size));
 	if (s->fd >= 0)
 		close(s->fd);
-	s->kept = NULL;
+	storage_set_kept(s, NULL);
 	s->fd = -1;
 }
 
@@ -99,7 +99,7 @@ int storage_create_read_only(struct storage *s, size_t size)
 	s->fd = memfd_make("dmabuf-payload", length);
 	if (s->fd < 0)
 		return s->fd;
-	s->kept = map_for_us(s->fd, 0, length, PROT_READ | PROT_WRITE);
+	storage_set_kept(s, map_for_us(s->fd, 0, length, PROT_READ | PROT_WRITE));
 	if (!s->kept) {
 		err = -errno;
 		goto fail;

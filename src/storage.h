@@ -33,12 +33,13 @@ struct storage_ops {
 	/* Undo keep() and close what belongs to the storage. */
 	void (*drop)(struct storage *s);
 	/*
-	 * [optional] The CPU begins to access the bytes, whatever part of them, or has ended: what
-	 * the memory needs for that beside what coherency.h decides. A failed begin changes
+	 * [optional] The CPU begins to access [start, start + len), or has ended: what the memory
+	 * needs for that beside what coherency.h decides. A failed begin changes
 	 * nothing; an end ends, whatever it returns. 0 or -errno with words.
 	 */
-	int (*begin)(struct storage *s, enum dma_data_direction direction);
-	int (*end)(struct storage *s, enum dma_data_direction direction);
+	int (*begin)(struct storage *s, size_t start, size_t len,
+		     enum dma_data_direction direction);
+	int (*end)(struct storage *s, size_t start, size_t len, enum dma_data_direction direction);
 };
 
 struct storage {
@@ -46,6 +47,7 @@ struct storage {
 	int fd;		 /* the payload's descriptor; compact: borrowed from the handle */
 	size_t size;	 /* payload bytes */
 	void *kept;	 /* the kept mapping, NULL before keep() */
+	void *cpu;	 /* where the CPU sees it: there, unless accesses are checked */
 	bool own_fd;	 /* @fd is not the handle's; -1: there is none (yet) */
 	bool read_only;	 /* the share is read-only */
 	bool may_write;	 /* this process may write through the kept mapping */
@@ -74,14 +76,24 @@ int storage_adopt_read_only(struct storage *s, int fd, const struct control_fact
 int storage_adopt_kernel(struct storage *s, int fd, const struct control_facts *facts,
 			 struct control *c);
 
-static inline int storage_begin(struct storage *s, enum dma_data_direction direction)
+/* The kept mapping is made, or gone (NULL). */
+static inline void storage_set_kept(struct storage *s, void *kept)
 {
-	return s->ops->begin ? s->ops->begin(s, direction) : 0;
+	if (s->cpu == s->kept)
+		s->cpu = kept;
+	s->kept = kept;
 }
 
-static inline int storage_end(struct storage *s, enum dma_data_direction direction)
+static inline int storage_begin(struct storage *s, size_t start, size_t len,
+				enum dma_data_direction direction)
 {
-	return s->ops->end ? s->ops->end(s, direction) : 0;
+	return s->ops->begin ? s->ops->begin(s, start, len, direction) : 0;
+}
+
+static inline int storage_end(struct storage *s, size_t start, size_t len,
+			      enum dma_data_direction direction)
+{
+	return s->ops->end ? s->ops->end(s, start, len, direction) : 0;
 }
 
 #endif

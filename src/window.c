@@ -49,7 +49,8 @@ static int settle(struct window *w, size_t length, const struct window_view *vie
 	if (!w->inherit && madvise(w->base, length, MADV_DONTFORK) < 0)
 		return dmabuf_fail(errno, "keeping a mapping from children failed: %s",
 				   strerror(errno));
-	return view->locked ? heap_lock(w->base, length) : 0;
+	/* What nobody may touch is locked through other addresses. */
+	return view->locked && w->prot != PROT_NONE ? heap_lock(w->base, length) : 0;
 }
 
 int window_fill(struct window *w, const struct window_view *view)

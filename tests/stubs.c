@@ -429,6 +429,12 @@ TEST(A7_queued_work_is_a_stub)
 	ASSERT(!fence);
 }
 
+TEST(A7_checking_is_a_stub)
+{
+	REFUSED(dma_buf_check_start(NULL));
+	ASSERT_EQ(dma_buf_check_reports(), 0);
+}
+
 static void log_fn(enum dmabuf_log_level level, const char *message, void *data)
 {
 	FAIL("a stub called the log: %s", message);

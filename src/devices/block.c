@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "attachment.h"
+#include "check/rules.h"
 #include "device.h"
 #include "error.h"
 #include "export.h"
@@ -178,6 +179,7 @@ void block_transfer_free(struct block_device *b, struct block_transfer *t)
 
 void block_finish(struct block_device *b, struct block_transfer *t)
 {
+	check_transfer_end(t->check);
 	t->region->under_way--;
 	t->region = NULL;
 	t->under_way = false;
@@ -293,6 +295,7 @@ int block_start(struct block_device *b, const struct dma_buf_scatterlist *sgl,
 	t->length = wanted->length;
 	t->file_offset = wanted->file_offset;
 	t->cookie = wanted->cookie;
+	t->check = wanted->check;
 	if (!block_plan(t, &b->limits,
 			atomic_load(&b->direct) && !atomic_load(&region->unpinnable)))
 		return dmabuf_fail(ENOMEM, "no memory for the pieces of a transfer");
@@ -366,9 +369,12 @@ DMABUF_PUBLIC int dma_buf_block_submit(struct dma_buf_attachment *attach,
 	if (device_fd < 0)
 		return device_fd;
 	b = attach->dev->priv;
+	wanted.check = check_transfer_begin(attach, direction, buffer_offset, length);
 	pthread_mutex_lock(&b->lock);
 	err = block_start(b, table->sgl, &wanted, device_fd);
 	pthread_mutex_unlock(&b->lock);
+	if (err)
+		check_transfer_end(wanted.check);
 	return err;
 }
 

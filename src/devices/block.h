@@ -62,6 +62,7 @@ struct block_span {
 
 struct block_job;
 struct block_queue;
+struct check_access;
 
 struct block_transfer {
 	struct block_transfer *next;
@@ -70,6 +71,7 @@ struct block_transfer {
 	bool write;
 	bool zero_copy; /* demanded: nothing through the page cache */
 	uint64_t buffer_offset, length, file_offset, cookie;
+	struct check_access *check; /* of checking mode, see check/rules.h */
 
 	struct block_span spans[3];
 	unsigned int span, nspans;

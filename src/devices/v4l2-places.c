@@ -126,9 +126,12 @@ static struct dma_buf *scattered(size_t size)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("trial", size, O_RDWR);
 	volatile char *bytes = dmabuf ? dma_buf_vmap(dmabuf) : NULL;
-	int err = errno;
+	int err;
 
+	if (bytes && dma_buf_begin_cpu_access(dmabuf, 0, size, DMA_TO_DEVICE) < 0)
+		bytes = NULL;
 	if (!bytes) {
+		err = errno;
 		dma_buf_put(dmabuf);
 		errno = err;
 		return NULL;
@@ -136,6 +139,7 @@ static struct dma_buf *scattered(size_t size)
 	for (size_t first = 0; first < 2; first++)
 		for (size_t at = first * page_size(); at < size; at += 2 * page_size())
 			bytes[at] = 0;
+	(void)dma_buf_end_cpu_access(dmabuf, 0, size, DMA_TO_DEVICE);
 	dma_buf_vunmap(dmabuf, (void *)bytes);
 	return dmabuf;
 }

@@ -43,6 +43,7 @@
 #define SHM_LOCK_COHERENCY 1u /* coherency is tracked */
 #define SHM_LOCK_STORAGE 2u   /* storage may have moved */
 #define SHM_LOCK_KERNEL 4u    /* the kernel has fences and accesses of its own */
+#define SHM_LOCK_CHECKED 8u   /* somebody checks its accesses */
 
 /*
  * shm_header.tracked: coherency is kept; an access may have ended without being recorded there, so
