@@ -15,7 +15,7 @@ _dmabuf_pipe()
 			# What is before a colon is a word of its own for readline.
 			_dmabuf_ltrim "$cur"
 			;;
-		-*) mapfile -t COMPREPLY < <(compgen -W "- --buffers --size --quiet --json --color --help" -- "$cur") ;;
+		-*) mapfile -t COMPREPLY < <(compgen -W "- --buffers --size --quiet --json --color --check --help" -- "$cur") ;;
 		*)
 			mapfile -t COMPREPLY < <(compgen -W "file: - null: test: v4l2: drm: sha256 crc32 count verify tee: exec: !" -- "$cur")
 			compopt -o nospace

@@ -46,6 +46,8 @@ const struct command command_pipe = {
 		"  -q, --quiet            no progress, no table: digests and errors only\n"
 		"      --json             the result as JSON on stdout\n"
 		"      --color WHEN       auto, always or never\n"
+		"      --check            elements that access buffers against the rules are told\n"
+		"                         and end; see dmabuf(1), DMABUF_CHECK\n"
 		"      --help             this text\n\n"
 		"Digests go to stdout as sha256sum prints them, everything else to stderr; if the\n"
 		"sink is -, all of it goes to stderr. An output gets its name when all has "

@@ -56,6 +56,13 @@ static void open_frame(struct frame *frame, struct dma_buf_device *from, struct 
 		fail("map");
 }
 
+static void close_frame(struct frame *frame)
+{
+	dma_buf_unmap_attachment(frame->input, frame->in, DMA_FROM_DEVICE);
+	dma_buf_unmap_attachment(frame->output, frame->out, DMA_TO_DEVICE);
+	dma_buf_put(frame->dmabuf);
+}
+
 /* Three jobs on one buffer, each after the one before. Returns the last one's fence. */
 static struct dma_fence *queue_frame(struct frame *frame, uint64_t offset, size_t used)
 {
@@ -111,7 +118,7 @@ int main(int argc, char **argv)
 		    dma_fence_get_status(written[i]) < 0)
 			fail("a job");
 		dma_fence_put(written[i]);
-		dma_buf_put(frames[i].dmabuf);
+		close_frame(&frames[i]);
 	}
 	dma_buf_device_put(from);
 	dma_buf_device_put(to);

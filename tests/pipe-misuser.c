@@ -89,6 +89,8 @@ static void misbehave(const struct dmabuf_frame *frame, const char *way)
 		abort();
 	else if (!strcmp(way, "early"))
 		exit(0);
+	else if (!strcmp(way, "touch"))
+		*(volatile char *)dma_buf_vmap(frame->dmabuf) = 1;
 	if (!strcmp(way, "leave")) {
 		dmabuf_queue_destroy(output);
 		dmabuf_queue_leave(input);

@@ -153,6 +153,15 @@ bool seconds_parse(const char *text, double scale, uint64_t *value)
 	return true;
 }
 
+/* Of this process and all that it starts; in the words of the environment, if it has some. */
+static void ask_for_checks(void)
+{
+	const char *asked = getenv("DMABUF_CHECK");
+
+	if (!asked || !asked[0] || !strcmp(asked, "0"))
+		setenv("DMABUF_CHECK", "1", 1);
+}
+
 static int parse_options(struct pipe_options *options, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -161,6 +170,7 @@ static int parse_options(struct pipe_options *options, int argc, char **argv)
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "color", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, 'k' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
@@ -189,6 +199,9 @@ static int parse_options(struct pipe_options *options, int argc, char **argv)
 			if (!color_parse(optarg, &options->color))
 				return usage(&command_pipe,
 					     "--color \"%s\": not auto, always or never", optarg);
+			break;
+		case 'k':
+			ask_for_checks();
 			break;
 		case ':':
 			return usage(&command_pipe, "\"%s\" needs a value", argv[optind - 1]);

@@ -452,7 +452,8 @@ struct dma_buf_attachment *dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf
 /**
  * dma_buf_detach - end an attachment
  * @dmabuf: the buffer
- * @attach: from dma_buf_attach(); gone afterwards. Mappings that are left are unmapped first.
+ * @attach: from dma_buf_attach(); gone afterwards. Mappings that are left are unmapped first, which
+ *	checking mode tells: in the kernel they would be lost.
  *
  * An attachment that is not in @dmabuf's list (a second detach) is told in the log and left alone.
  * May block. Row A4.
