@@ -8,6 +8,7 @@
  * caches through their mappings, of all others as if the CPU did it.
  */
 #include "attachment.h"
+#include "check/lease.h"
 #include "dmabuf-sync.h"
 #include "kernel/hold.h"
 #include "ownership.h"
@@ -43,6 +44,8 @@ static int cpu_begin_itself(struct sync_member *m)
 	err = cpu_begin(m);
 	if (err)
 		(void)storage_end(s, m->start, m->len, as_cpu(m));
+	else
+		check_hold_begin(m, as_cpu(m));
 	return err;
 }
 
@@ -105,8 +108,10 @@ static int device_end(struct sync_member *m)
 
 int sync_coherency_end(struct sync_member *m)
 {
-	int err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end_itself(m);
+	int err;
 
+	check_hold_end(m);
+	err = m->type & DMA_BUF_ACCESS_DMA ? device_end(m) : cpu_end_itself(m);
 	if (m->begun)
 		storage_access_end(m->hold.buffer);
 	m->begun = false;

@@ -22,8 +22,10 @@ struct sync_member {
 	bool begun;		    /* coherency knows of the access */
 	bool as_cpu;		    /* begun by devices, some of which share the CPU's caches */
 	struct kernel_fence *fence; /* how the kernel sees the hold; NULL: not at all */
+	struct check_hold *check;   /* of checking mode; NULL: not checked */
 };
 
+struct check_hold;
 struct kernel_fence;
 struct sync_attempt;
 struct sync_release;

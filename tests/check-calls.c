@@ -270,6 +270,57 @@ static int locker(struct peer *peer, struct dma_buf *dmabuf)
 	return 0;
 }
 
+static int waiter(struct peer *peer, struct dma_buf *dmabuf)
+{
+	ASSERT_EQ(dmabuf_sync_single_lock(dmabuf, DMA_BUF_ACCESS_R, true), -EOWNERDEAD);
+	peer_tell(peer);
+	peer_wait(peer);
+	ASSERT_OK(dmabuf_sync_single_unlock(dmabuf));
+	dma_buf_put(dmabuf);
+	return 0;
+}
+
+static void write_late(volatile unsigned char *bytes)
+{
+	int64_t end = now_ms() + 20000;
+
+	/* The loss is seen a moment after it happened. */
+	while (!kept.count && now_ms() < end)
+		bytes[5] = 1;
+}
+
+TEST(C4_a_write_after_the_lease_was_lost_is_told)
+{
+	struct dma_buf *dmabuf;
+	struct dmabuf_sync *sync;
+	volatile unsigned char *bytes;
+	struct peer peer;
+	const char *text;
+
+	check_start(DMA_BUF_CHECK_CONTINUE);
+	dmabuf = check_buffer(SIZE);
+	bytes = check_vmap(dmabuf);
+	sync = dmabuf_sync_init(NULL, "late");
+	ASSERT(sync);
+	ASSERT_OK(dmabuf_sync_set_lease(sync, 50));
+	ASSERT_OK(dmabuf_sync_get(sync, dmabuf, DMA_BUF_ACCESS_W));
+	ASSERT_OK(dmabuf_sync_lock(sync));
+	bytes[5] = 1;
+	no_report();
+	peer_start(&peer, dmabuf, waiter, NULL);
+	peer_wait(&peer);
+	write_late(bytes);
+	text = only_report(DMA_BUF_CHECK_OWNER);
+	ASSERT_STR_CONTAINS(text, "wrote at offset 5 (");
+	ASSERT_STR_CONTAINS(text, "after the lock that was for it had been lost to its lease");
+	ASSERT_STR_CONTAINS(text, "has locked it for what reads by CPU");
+	ASSERT_ERR(dmabuf_sync_unlock(sync), ETIMEDOUT);
+	peer_tell(&peer);
+	peer_end(&peer);
+	dmabuf_sync_fini(sync);
+	dma_buf_put(dmabuf);
+}
+
 TEST(C4_an_access_to_what_somebody_has_locked_is_told)
 {
 	struct dma_buf *dmabuf;

@@ -30,6 +30,7 @@ struct check_access {
 	size_t len;
 	bool writes;
 	bool device;		    /* a device's transfer; else the CPU's */
+	bool lost;		    /* by a lock, to its lease: allows nothing any more */
 	enum dma_data_direction as; /* how it was asked for */
 	pid_t tid;		    /* who began it, */
 	char who[DMA_BUF_NAME_LEN]; /* that thread's name, or the device's, */
@@ -102,6 +103,10 @@ void check_open(struct check_buffer *c, size_t start, size_t len,
 		enum dma_data_direction direction);
 void check_close(struct check_buffer *c, size_t start, size_t len,
 		 enum dma_data_direction direction);
+
+/* The same access has been lost, and ends later. */
+void check_lose(struct check_buffer *c, size_t start, size_t len,
+		enum dma_data_direction direction);
 
 /* @r, which has everything but its link, is given out. */
 void check_add_range(struct check_buffer *c, struct check_range *r);

@@ -145,10 +145,16 @@ static enum dma_buf_check_rule explain(const struct check_buffer *c, const struc
 		check_say_access(t, access);
 		return DMA_BUF_CHECK_OWNER;
 	}
+	access = nearest(c, offset, false);
+	if (access && access->lost) {
+		check_say(t, "after the lock that was for it had been lost to its lease: ");
+		check_say_access(t, access);
+		(void)check_say_holder(t, c->b, write);
+		return DMA_BUF_CHECK_OWNER;
+	}
 	check_say(t, "outside of any CPU access");
 	if (check_say_holder(t, c->b, write) || check_say_mapped(t, c->b, write))
 		return DMA_BUF_CHECK_OWNER;
-	access = nearest(c, offset, false);
 	if (access) {
 		check_say(t, "; open is ");
 		check_say_access(t, access);

@@ -37,7 +37,7 @@ static int allowed(const struct check_buffer *c, size_t at, size_t *until)
 			container_of((struct dmabuf_list *)link, struct check_access, link);
 		size_t first = a->start & ~(g - 1), end = (a->start + a->len + g - 1) & ~(g - 1);
 
-		if (a->device || !a->len || end <= at)
+		if (a->device || a->lost || !a->len || end <= at)
 			continue;
 		if (first > at) {
 			*until = first < *until ? first : *until;
@@ -184,6 +184,23 @@ static struct check_access *find(const struct check_buffer *c, size_t start, siz
 			return a;
 	}
 	return NULL;
+}
+
+void check_lose(struct check_buffer *c, size_t start, size_t len, enum dma_data_direction direction)
+{
+	struct check_access *a;
+	bool kept = true;
+	sigset_t old;
+
+	check_lock(&old);
+	a = find(c, start, len, direction);
+	if (a) {
+		a->lost = true;
+		kept = protect_all(c, start, start + len);
+	}
+	check_unlock(&old);
+	if (!kept)
+		tell_given_up(c);
 }
 
 void check_close(struct check_buffer *c, size_t start, size_t len,
