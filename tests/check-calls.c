@@ -272,6 +272,7 @@ static int locker(struct peer *peer, struct dma_buf *dmabuf)
 
 static int waiter(struct peer *peer, struct dma_buf *dmabuf)
 {
+	peer_wait(peer);
 	ASSERT_EQ(dmabuf_sync_single_lock(dmabuf, DMA_BUF_ACCESS_R, true), -EOWNERDEAD);
 	peer_tell(peer);
 	peer_wait(peer);
@@ -304,10 +305,12 @@ TEST(C4_a_write_after_the_lease_was_lost_is_told)
 	ASSERT(sync);
 	ASSERT_OK(dmabuf_sync_set_lease(sync, 50));
 	ASSERT_OK(dmabuf_sync_get(sync, dmabuf, DMA_BUF_ACCESS_W));
+	/* Before there are threads here: the library's looks after what is locked. */
+	peer_start(&peer, dmabuf, waiter, NULL);
 	ASSERT_OK(dmabuf_sync_lock(sync));
 	bytes[5] = 1;
 	no_report();
-	peer_start(&peer, dmabuf, waiter, NULL);
+	peer_tell(&peer);
 	peer_wait(&peer);
 	write_late(bytes);
 	text = only_report(DMA_BUF_CHECK_OWNER);
