@@ -50,6 +50,11 @@ static uint64_t in_force(void *priv)
 	return 0;
 }
 
+static bool at_work(void *priv)
+{
+	return true;
+}
+
 static int sealed(off_t size, int seals)
 {
 	int fd = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -60,7 +65,7 @@ static int sealed(off_t size, int seals)
 
 static void begin(void)
 {
-	static const struct home_ops ops = { .generation = in_force };
+	static const struct home_ops ops = { .generation = in_force, .at_work = at_work };
 	struct home *home;
 
 	HOSTILE_CHECK(!home_open(&home, &address, "fuzz", HOSTILE_SIZE, &ops, NULL));

@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "registry.h"
+#include "shm/lock.h"
 
 /* A number may be out of force before its storage arrives, so often. */
 #define RENEWALS_MAX 16
@@ -103,9 +104,18 @@ static uint64_t in_force(void *priv)
 	return storage_in_force(b);
 }
 
+/* What the home prepared is put in force under one of these two. */
+static bool at_work(void *priv)
+{
+	struct buffer *b = priv;
+
+	return lock_list_held(&b->client, &b->control) ||
+	       storage_owner_alive(b, atomic_load(&shared_storage(b)->owner));
+}
+
 int storage_create_deferred(struct buffer *b, size_t size, bool fixed)
 {
-	static const struct home_ops ops = { .generation = in_force };
+	static const struct home_ops ops = { .generation = in_force, .at_work = at_work };
 	struct deferred *d = prepare(&b->storage, size);
 
 	if (!d)

@@ -18,7 +18,8 @@
 struct chunky {
 	atomic_int allocated;
 	atomic_int empty;      /* it has no memory */
-	atomic_int kill_asker; /* a process that dies while memory is made for it */
+	atomic_int kill_asker; /* a process that dies while memory is made for it, */
+	atomic_int kill_with;  /* or gets this signal instead */
 };
 
 __attribute__((unused)) static struct chunky *chunky;
@@ -39,10 +40,10 @@ static int chunky_describe(struct dma_buf_heap_info *info, void *priv)
 static int chunky_alloc(uint64_t size, void *priv)
 {
 	pid_t victim = atomic_exchange(&chunky->kill_asker, 0);
-	int fd;
+	int with = atomic_load(&chunky->kill_with), fd;
 
 	if (victim)
-		kill(victim, SIGKILL);
+		kill(victim, with ? with : SIGKILL);
 	if (atomic_load(&chunky->empty))
 		return -ENOMEM;
 	fd = memfd_create("chunky", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -28,6 +28,8 @@ struct block {
 	struct home_address address;
 	_Atomic(uint64_t) generation;
 	_Atomic(int) count; /* for the test's own use */
+	_Atomic(bool) nobody_at_work;
+	_Atomic(unsigned int) looks; /* whether somebody is */
 };
 
 static HOME_TEST_UNUSED struct block *new_block(void)
@@ -44,7 +46,15 @@ static HOME_TEST_UNUSED uint64_t in_force(void *priv)
 	return atomic_load(&((struct block *)priv)->generation);
 }
 
-static const struct home_ops ops HOME_TEST_UNUSED = { .generation = in_force };
+static HOME_TEST_UNUSED bool at_work(void *priv)
+{
+	struct block *block = priv;
+
+	atomic_fetch_add(&block->looks, 1);
+	return !atomic_load(&block->nobody_at_work);
+}
+
+static const struct home_ops ops HOME_TEST_UNUSED = { .generation = in_force, .at_work = at_work };
 
 static HOME_TEST_UNUSED struct home *open_home(struct block *block)
 {

@@ -22,6 +22,7 @@
 #ifndef DMABUF_SRC_HOME_HOME_H
 #define DMABUF_SRC_HOME_HOME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <dmabuf/heap.h>
@@ -60,7 +61,18 @@ struct home_ops {
 	 * home's held: it looks, and takes no lock. Not called any more when home_close() returns.
 	 */
 	uint64_t (*generation)(void *priv);
+	/*
+	 * Is anybody alive at work who may yet put in force what was prepared? Called as
+	 * @generation is, in the library's thread.
+	 */
+	bool (*at_work)(void *priv);
 };
+
+/*
+ * So long after the last time that some was asked for, storage that was prepared and is not in
+ * force is let go; if somebody is at work then, once nobody is.
+ */
+#define HOME_ABANDONED_NS UINT64_C(1000000000)
 
 /*
  * A home for a buffer of @size bytes, whose memory is called @name, with its address. 0; -ENOMEM,

@@ -116,6 +116,7 @@ void homes_put(struct home *home)
 	homes_unlock();
 	if (!last)
 		return;
+	worker_timer_stop(&home->abandoned);
 	pthread_cond_destroy(&home->changed);
 	free(home);
 }

@@ -52,8 +52,9 @@ struct home {
 	pthread_cond_t changed; /* and this says when it is done */
 	uint64_t last_generation;
 	struct kept kept[HOME_KEPT];
-	int travel_fd;	    /* home_connect() gives copies of it; -1: not made yet */
-	struct visit *door; /* the other end of it */
+	struct worker_timer abandoned; /* when what was prepared is let go */
+	int travel_fd;		       /* home_connect() gives copies of it; -1: not made yet */
+	struct visit *door;	       /* the other end of it */
 	UT_hash_handle hh;
 };
 

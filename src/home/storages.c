@@ -176,6 +176,52 @@ static int keep(struct home *home, uint64_t current, int fd, struct home_storage
 	return give(place, storage);
 }
 
+/*
+ * With the lock held: what is neither in force nor can come into force any more goes, and is the
+ * caller's to close. False: not now, look again.
+ */
+static bool let_go(struct home *home, int fds[HOME_KEPT], unsigned int *count)
+{
+	uint64_t current;
+
+	*count = 0;
+	if (home->closed)
+		return true;
+	/* Whoever was at work before the number is read has put it there, or never will. */
+	if (home->ops->at_work(home->priv) || look(home, &current, fds, count))
+		return false;
+	for (struct kept *k = home->kept; k < home->kept + HOME_KEPT; k++) {
+		if (k->fd < 0 || k->storage.generation == current)
+			continue;
+		fds[(*count)++] = k->fd;
+		k->fd = -1;
+	}
+	return true;
+}
+
+static void expect_somebody(struct home *home);
+
+static void nobody_came(struct worker_timer *timer)
+{
+	struct home *home = container_of(timer, struct home, abandoned);
+	int fds[HOME_KEPT];
+	unsigned int count;
+	bool done;
+
+	homes_lock();
+	done = let_go(home, fds, &count);
+	homes_unlock();
+	storages_close(fds, count);
+	if (!done)
+		expect_somebody(home);
+}
+
+/* It cannot fail as long as the library's thread is there; if it is not, four of them stay. */
+static void expect_somebody(struct home *home)
+{
+	(void)worker_timer_start(&home->abandoned, clock_ns() + HOME_ABANDONED_NS, nobody_came);
+}
+
 /* The lock is held when it is called and when it returns. What is to be closed is added to @old. */
 static int prepare_new(struct home *home, uint64_t current,
 		       const char (*heaps)[DMA_BUF_HEAP_NAME_LEN], unsigned int count,
@@ -229,6 +275,8 @@ int storages_prepare(struct home *home, uint64_t base, const char (*heaps)[DMA_B
 	storages_close(fds, old);
 	if (evicted >= 0)
 		close(evicted);
+	if (result >= 0)
+		expect_somebody(home);
 	if (result >= 0 || (said && attempts->count))
 		return result;
 	return dmabuf_fail(-result, "%s: no storage can be prepared: %s", home->name,

@@ -136,6 +136,16 @@ void unlock_list(struct client *client, struct control *c)
 	lock_release(&c->header->list_lock, client);
 }
 
+bool lock_list_held(const struct client *client, const struct control *c)
+{
+	uint32_t word = atomic_load(&c->header->list_lock.word);
+	uint32_t slot = LOCK_SLOT(word);
+
+	if (!word || slot >= DMA_BUF_MAX_CLIENTS)
+		return false;
+	return slot == client->slot || client_alive(client->fd, slot);
+}
+
 int lock_coherency(struct client *client, struct control *c)
 {
 	int err;

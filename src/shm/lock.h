@@ -22,6 +22,8 @@
  */
 int lock_list(struct client *client, struct control *c);
 void unlock_list(struct client *client, struct control *c);
+/* Has anybody alive got it, this process included? */
+bool lock_list_held(const struct client *client, const struct control *c);
 
 /*
  * The coherency lock together with the mutex that serialises this process's threads. If its last
