@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Cameras that fail, run out, vanish: told in words, and nothing is left behind.
-# needs: v4l2-ctl
+# needs: v4l2-ctl test-camera-deaths
 # seconds: 150
 . /lib/video.sh
 
@@ -131,4 +131,9 @@ consumers_learn()
 	eventually 5 no_buffers
 }
 so "consumers learn that the camera is gone" consumers_learn
+
+# Each process of a camera's dies at every system call that it makes.
+modprobe vgem
+tap test-camera-deaths
+modprobe -r vgem
 video_done
