@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 #include <dmabuf/dma-buf.h>
 
 #include "harness/harness.h"
+
+/* From here on are descriptors of what is in the driver. */
+#define FAKE_FDS 512
 
 static struct fake_video *the_fake;
 /* Drivers have one, too. What they do within may come back here. */
@@ -168,13 +172,24 @@ static int set_format(struct fake_video *f, struct v4l2_format *wish)
 /* The driver's own memory: buffers of ours. */
 static int add_own(struct fake_video *f)
 {
-	struct dma_buf *dmabuf = dma_buf_alloc("driver", f->size[0], O_RDWR);
+	struct dma_buf *dmabuf;
+	struct rlimit limit, none;
+	int fd, low;
 
+	/* A driver's memory takes no descriptor: this one's is where the process does not look. */
+	ASSERT_OK(getrlimit(RLIMIT_NOFILE, &limit));
+	none = limit;
+	none.rlim_cur = limit.rlim_max;
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &none));
+	dmabuf = dma_buf_alloc("driver", f->size[0], O_RDWR);
 	ASSERT(dmabuf);
-	f->buffers[f->count].planes[0].fd = dma_buf_fd(dmabuf, O_CLOEXEC);
-	ASSERT_OK(f->buffers[f->count].planes[0].fd);
+	low = dma_buf_fd(dmabuf, O_CLOEXEC);
+	fd = fcntl(low, F_DUPFD_CLOEXEC, FAKE_FDS);
+	ASSERT_OK(fd);
+	close(low);
 	dma_buf_put(dmabuf);
-	f->count++;
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	f->buffers[f->count++].planes[0].fd = fd;
 	return 0;
 }
 
@@ -481,7 +496,8 @@ int __wrap_open64(const char *path, int flags, mode_t mode)
 	if (the_fake->no_udmabuf)
 		return fails(ENOENT);
 	fd = memfd_create("fake-udmabuf", MFD_CLOEXEC);
-	udmabuf_inode = inode_of(fd);
+	if (fd >= 0)
+		udmabuf_inode = inode_of(fd);
 	return fd;
 }
 

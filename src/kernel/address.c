@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,6 +136,7 @@ int kernel_message_receive(int socket, int fds[2])
 			      .msg_iovlen = 1,
 			      .msg_control = control.space,
 			      .msg_controllen = sizeof(control.space) };
+	bool lost;
 	ssize_t n;
 
 	do
@@ -148,7 +150,9 @@ int kernel_message_receive(int socket, int fds[2])
 		memcpy(fds, got, 2 * sizeof(int));
 		return 0;
 	}
+	/* There was room for more, so it is this process that has none left. */
+	lost = msg.msg_flags & MSG_CTRUNC && count < ROOM_FDS;
 	while (count > 0)
 		close(got[--count]);
-	return -EPROTO;
+	return lost ? -EMFILE : -EPROTO;
 }

@@ -22,8 +22,8 @@ int kernel_message_send_to(uint64_t inode, uint32_t number, unsigned int place, 
 /* On a connected socket, without waiting. 0 or -errno without words. */
 int kernel_message_send(int socket, const int fds[2]);
 
-/* Without waiting. 0: both are the caller's, close-on-exec; -EAGAIN; -EPROTO: something else came,
- * and was closed. */
+/* Without waiting. 0: both are the caller's, close-on-exec; -EAGAIN; -EMFILE: there was no
+ * descriptor left for them; -EPROTO: something else came, and was closed. */
 int kernel_message_receive(int socket, int fds[2]);
 
 #endif

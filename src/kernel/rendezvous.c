@@ -96,23 +96,34 @@ static bool proves(int fd, const struct kernel_facts *facts)
 	       st.st_ino == facts->inode;
 }
 
-/* A control memfd; -EAGAIN: no answer, or none to be believed. */
+static int none_left(int err)
+{
+	return dmabuf_fail(err, "no descriptors left to take a dma-buf's state: %s", strerror(err));
+}
+
+/* A control memfd; -EAGAIN: no answer, or none to be believed; -errno with words. */
 static int receive(int socket, const struct kernel_facts *facts)
 {
 	struct pollfd p = { .fd = socket, .events = POLLIN };
 	uint64_t deadline = clock_ms() + ANSWER_MS;
-	int fds[2], n;
+	int fds[2], n, err;
 
 	do
 		n = poll(&p, 1, clock_left(deadline));
 	while (n < 0 && errno == EINTR);
-	if (n <= 0 || kernel_message_receive(socket, fds))
-		return -EAGAIN;
-	/* 0 says that there is none. */
-	n = proves(fds[1], facts) ? fcntl(fds[0], F_DUPFD_CLOEXEC, 1) : -1;
+	err = n <= 0 ? -EAGAIN : kernel_message_receive(socket, fds);
+	if (err)
+		return err == -EMFILE ? none_left(EMFILE) : -EAGAIN;
+	if (proves(fds[1], facts)) {
+		/* 0 says that there is none. */
+		n = fcntl(fds[0], F_DUPFD_CLOEXEC, 1);
+		err = n < 0 ? none_left(errno) : n;
+	} else {
+		err = -EAGAIN;
+	}
 	close(fds[1]);
 	close(fds[0]);
-	return n < 0 ? -EAGAIN : n;
+	return err;
 }
 
 /* A control memfd; -ENOENT: nobody is there; -EAGAIN: somebody, who does not answer. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Cameras that fail, run out, vanish: told in words, and nothing is left behind.
-# needs: v4l2-ctl test-camera-deaths
+# needs: v4l2-ctl test-camera-deaths test-camera-faults
 # seconds: 150
 . /lib/video.sh
 
@@ -84,6 +84,7 @@ few_descriptors()
 	eventually 5 no_buffers
 }
 so "descriptors that run out are told" few_descriptors
+tap test-camera-faults
 
 killed()
 {
