@@ -297,12 +297,12 @@ static int writes(void *arg)
 
 TEST_TIMEOUT(H1_a_consumer_killed_at_each_step_takes_nothing_from_the_camera, 120)
 {
-	deaths_of(reads, DMA_BUF_V4L2_AUTO, 37);
+	deaths_of(reads, DMA_BUF_V4L2_AUTO, 53);
 }
 
 TEST_TIMEOUT(H1_nor_does_one_that_may_write_into_the_cameras_own_memory, 120)
 {
-	deaths_of(writes, DMA_BUF_V4L2_EXPORT, 71);
+	deaths_of(writes, DMA_BUF_V4L2_EXPORT, 131);
 }
 
 /* A frame of the queue that is with a device. */
@@ -395,7 +395,7 @@ static bool there_is_an_output(void)
 TEST_TIMEOUT(H1_a_video_output_killed_at_each_step_gives_all_buffers_back, 120)
 {
 	need(there_is_an_output(), "video output");
-	deaths_of(shows, DMA_BUF_V4L2_AUTO, 71);
+	deaths_of(shows, DMA_BUF_V4L2_AUTO, 131);
 }
 
 /* A graphics driver imports a frame, and what it has is looked at. */
@@ -449,7 +449,7 @@ TEST_TIMEOUT(H1_a_graphics_importer_killed_at_each_step_gives_all_buffers_back, 
 
 	need(fd >= 0 && there_is_a_card(), "camera and vgem");
 	close(fd);
-	deaths_of(imports, DMA_BUF_V4L2_AUTO, 61);
+	deaths_of(imports, DMA_BUF_V4L2_AUTO, 131);
 }
 
 /* The camera itself. Its consumer has its own end of a socket, and so learns of every death. */
@@ -546,7 +546,7 @@ TEST_TIMEOUT(H1_a_camera_killed_at_each_step_leaves_nothing_and_its_consumers_ar
 	test_note("%u places", w.shared->dies - 1);
 	w.shared->dies = 0;
 	while (run_camera(&w, at, before))
-		at += stride(&w, 3, 151);
+		at += stride(&w, 3, 401);
 	ASSERT(at >= 100);
 	ASSERT(w.shared->seen > 0);
 	munmap(w.shared, sizeof(*w.shared));

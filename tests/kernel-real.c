@@ -27,57 +27,7 @@
 #include "kernel/sync-file.h"
 #include "kernel-util.h"
 #include "kernel/vgem.h"
-
-#define SIZE 4096
-
-/* A vgem dma-buf, and the driver's node that puts fences on it. */
-struct world {
-	int device;
-	struct vgem_carrier own; /* the buffer */
-	int fd;
-	uint32_t fence;
-};
-
-static void world_begin(struct world *w)
-{
-	w->device = vgem_open();
-	if (w->device < 0)
-		SKIP("no vgem: %s", strerror(-w->device));
-	ASSERT_OK(vgem_carrier_make(w->device, &w->own));
-	w->fd = w->own.dmabuf;
-}
-
-static void world_end(struct world *w)
-{
-	vgem_carrier_drop(w->device, &w->own);
-	close(w->device);
-}
-
-/* Somebody's device writes. */
-static void fence_begin(struct world *w)
-{
-	int file = vgem_fence(w->device, &w->own, &w->fence);
-
-	ASSERT_OK(file);
-	close(file);
-}
-
-static void fence_end(struct world *w)
-{
-	vgem_signal(w->device, w->fence);
-}
-
-static bool ready(int fd, short events)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-
-	return poll(&p, 1, 0) > 0;
-}
-
-static bool is_readable(void *arg)
-{
-	return ready(*(int *)arg, POLLIN);
-}
+#include "vgem-world.h"
 
 TEST(H1_a_dmabuf_of_a_driver_is_adopted_with_what_the_kernel_says_of_it)
 {
