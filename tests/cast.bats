@@ -363,6 +363,51 @@ fails()
 	ends "$cast" 143
 }
 
+# few N ARGUMENT...: the command with descriptors up to N - 1. 1: they were too few, which it said.
+few()
+{
+	local n=$1 status=0
+
+	shift
+	(ulimit -Sn "$n" && exec "$DMABUF" "$@") >few.out 2>few.err 3>&- 7>&- || status=$?
+	case $status in
+	0) return 0 ;;
+	1 | 3) grep -qi 'too many open files\|descriptor' few.err && return 1 ;;
+	# Before it began.
+	127) grep -q 'loading shared libraries' few.err && return 1 ;;
+	esac
+	echo "with $n descriptors: status $status"
+	cat few.err
+	return 2
+}
+
+# enough ARGUMENT...: with more and more descriptors, until there are enough.
+enough()
+{
+	local n status
+
+	for n in $(seq 4 64); do
+		status=0
+		few "$n" "$@" || status=$?
+		[ $status -ne 1 ] && return $status
+		[ ! -e own ]
+	done
+	return 1
+}
+
+@test "descriptors that run out are told, by cast and by catch, and harm nobody else" {
+	# LeakSanitizer, where the command was built with it, needs some of its own.
+	export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0"
+	cast test:64x64@60
+	catches a sock verify
+	enough catch -q --buffers 6 --on-full block --frames 8 sock verify
+	enough cast -q test:64x64@0,frames=2 --socket own
+	kill -TERM "$cast"
+	ends "$cast" 143
+	ends "$a" 1
+	[ "$(json a.json 'd["dropped"] + d["frames"] > 0')" = True ]
+}
+
 @test "Ctrl-C ends a cast, and its consumers are told" {
 	cast null: --size 4K
 	until_true test -S sock
