@@ -133,6 +133,40 @@ consumers_learn()
 }
 so "consumers learn that the camera is gone" consumers_learn
 
+# And outputs: shown are frames of the other camera, which stays.
+shows()
+{
+	v4l2-ctl -d "$output" -c "$1"
+	fails 1 "$2" dmabuf pipe -q "v4l2:$contiguous,memory=export,frames=60" ! "v4l2:$output"
+	eventually 5 no_buffers
+	run dmabuf pipe -q "v4l2:$contiguous,memory=export,frames=3" ! "v4l2:$output"
+}
+so "REQBUFS that fails at an output is told" shows inject_vidioc_reqbufs_error=1 "asking for buffers"
+so "STREAMON that fails at an output is told" shows inject_vidioc_streamon_error=1 "it does not start"
+so "QBUF that fails at an output is told" shows inject_vidioc_qbuf_error=1 "it refuses a buffer"
+
+# Its driver's half of a queue goes; the other half, the camera's, is told, too.
+output_unplugged()
+{
+	dmabuf cast "v4l2:$contiguous,memory=export" --socket @cam >cast.out 2>&1 &
+	cast=$!
+	dmabuf catch -q @cam "v4l2:$output" >catch.out 2>&1 &
+	catch=$!
+	eventually 20 grep -q joined cast.out
+	v4l2-ctl -d "$output" -c disconnect=1
+	status=0
+	wait $catch || status=$?
+	cat catch.out
+	[ $status -eq 1 ]
+	grep -q unplugged catch.out
+	# The camera goes on.
+	run dmabuf catch -q @cam count -n 3
+	kill $cast
+	wait $cast || true
+	eventually 5 no_buffers
+}
+so "an unplugged output is told, and the camera goes on" output_unplugged
+
 # Each process of a camera's dies at every system call that it makes.
 modprobe vgem
 tap test-camera-deaths
