@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "camera.h"
+#include "kernel-util.h"
 #include "kernel/vgem.h"
 #include "killed.h"
 
@@ -31,21 +32,6 @@ struct world {
 	pid_t witness;
 	int socket[2];
 };
-
-/* How many dma-bufs the kernel has; -1: it does not say. */
-static long kernel_count(void)
-{
-	FILE *f = fopen("/sys/kernel/debug/dma_buf/bufinfo", "re");
-	char line[256];
-	long count = -1;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "Total ", 6) && strstr(line, " objects,"))
-			count = strtol(line + 6, NULL, 10);
-	if (f)
-		fclose(f);
-	return count;
-}
 
 static bool count_is(void *arg)
 {
