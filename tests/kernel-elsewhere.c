@@ -187,6 +187,33 @@ TEST(A3_who_adopts_with_mounts_of_his_own_finds_the_same_state)
 	comes_second(leave_mounts);
 }
 
+/* Where the network namespace cannot be seen, nobody is taken to be in another. */
+static int has_no_proc(void *arg)
+{
+	struct two *t = arg;
+
+	if (leave_mounts() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    umount2("/proc", MNT_DETACH) < 0)
+		_exit(CANNOT);
+	ASSERT_ERRNO(dma_buf_get(t->fd), ENOENT);
+	ASSERT_STR_CONTAINS(dmabuf_last_error(), "is /proc mounted?");
+	/* Without it nobody can look at what is left behind either. */
+	_exit(0);
+}
+
+TEST(A3_who_has_no_proc_is_told)
+{
+	struct dma_buf *buf;
+	struct two t;
+
+	two_begin(&t, NULL);
+	buf = dma_buf_get(t.fd);
+	ASSERT(buf);
+	expect(spawn(has_no_proc, &t));
+	dma_buf_put(buf);
+	two_end(&t);
+}
+
 static int leave_network(void)
 {
 	return unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0;

@@ -405,13 +405,21 @@ static int find_or_make(struct search *s, struct kernel_claim *claim)
 	}
 }
 
+/* It would look as if everybody else were in another. */
+static int no_namespace(void)
+{
+	return dmabuf_fail(ENOENT,
+			   "whoever else has adopted this kernel dma-buf cannot be looked for: "
+			   "/proc/thread-self/ns/net is not there (is /proc mounted?)");
+}
+
 int kernel_rendezvous(int fd, const struct kernel_facts *facts, struct kernel_claim *claim)
 {
 	struct search s;
 	int ret;
 
 	search_begin(&s, fd, facts);
-	ret = find_or_make(&s, claim);
+	ret = s.netns ? find_or_make(&s, claim) : no_namespace();
 	search_end(&s);
 	return ret;
 }
