@@ -85,7 +85,7 @@ static void *sharing_thread(void *data)
 	return NULL;
 }
 
-TEST_TIMEOUT(H1_block_many_threads_submit_and_reap_on_one_device, 60)
+TEST(H1_block_many_threads_submit_and_reap_on_one_device)
 {
 	int fd = scratch_file(O_RDWR);
 	unsigned int way, i;

@@ -216,7 +216,7 @@ static void check_layout(unsigned int sector, uint64_t request_kib, const struct
 	close(backing);
 }
 
-TEST_TIMEOUT(F7_H1_requests_reach_a_disk_as_its_queue_wants_them, 120)
+TEST_TIMEOUT(F7_H1_requests_reach_a_disk_as_its_queue_wants_them, 300)
 {
 	for (unsigned int i = 0; i < WAYS; i++) {
 		if (ways[i].buffered)

@@ -269,7 +269,7 @@ static void leave_writes_behind(const struct way *way, unsigned int round)
 }
 
 /* One write is with a disk that does not answer, the others wait in the kernel behind it. */
-TEST_TIMEOUT(H1_block_what_waits_behind_a_slow_disk_outlives_its_thread, 60)
+TEST(H1_block_what_waits_behind_a_slow_disk_outlives_its_thread)
 {
 	unsigned int way, round;
 

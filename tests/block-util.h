@@ -17,7 +17,7 @@
 
 #include "harness.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 struct rig {
 	struct dma_buf *dmabuf;

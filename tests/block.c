@@ -200,7 +200,7 @@ static void model_run(const struct way *way, unsigned int seed, unsigned int ste
 	close(fd);
 }
 
-TEST_TIMEOUT(H1_block_any_offsets_and_lengths_do_what_a_plain_copy_would, 120)
+TEST_TIMEOUT(H1_block_any_offsets_and_lengths_do_what_a_plain_copy_would, 300)
 {
 	unsigned int i;
 
@@ -255,7 +255,7 @@ out:
 	close(fd);
 }
 
-TEST_TIMEOUT(H1_block_unaligned_neighbours_in_flight_do_not_undo_each_other, 120)
+TEST_TIMEOUT(H1_block_unaligned_neighbours_in_flight_do_not_undo_each_other, 300)
 {
 	unsigned int i, round;
 

@@ -146,7 +146,7 @@ source_has_read()
 	local n
 
 	mkfifo fifo
-	catches a --reconnect 20 --frames 2 sock file:out
+	catches a --reconnect 60 --frames 2 sock file:out
 	for n in 1 2; do
 		"$DMABUF" cast --socket sock --size 4K --wait 1 - <fifo 2>cast.err 3>&- &
 		cast=$!
@@ -180,7 +180,7 @@ source_has_read()
 @test "E6 a stopped consumer is cut off by name, and the others get everything" {
 	mkfifo fifo
 	head -c 8192000 /dev/urandom >in
-	"$DMABUF" cast --socket sock --json --size 4K --wait 2 --stall 0.5 - \
+	"$DMABUF" cast --socket sock --json --size 4K --wait 2 --stall 4 - \
 		<fifo >cast.json 2>cast.err 3>&- &
 	cast=$!
 	exec 7>fifo
@@ -320,7 +320,7 @@ fails()
 	local want=$1 words=$2
 
 	shift 2
-	run timeout 60 "$@"
+	run timeout 120 "$@"
 	[ "$status" -eq "$want" ] && [[ $output == *"$words"* ]] && return
 	echo "status $status, wanted $want with \"$words\""
 	echo "$output"

@@ -360,27 +360,27 @@ static void run_long(enum adversary who)
 	ASSERT(operations > steps / 100);
 }
 
-TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_acts_at_random, 120)
+TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_acts_at_random, 300)
 {
 	run_long(AT_RANDOM);
 }
 
-TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_prefetches_all, 120)
+TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_prefetches_all, 300)
 {
 	run_long(PREFETCHES_ALL);
 }
 
-TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_writes_back_all, 120)
+TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_writes_back_all, 300)
 {
 	run_long(WRITES_BACK_ALL);
 }
 
-TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_evicts_all, 120)
+TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_evicts_all, 300)
 {
 	run_long(EVICTS_ALL);
 }
 
-TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_evicts_and_prefetches_all, 120)
+TEST_TIMEOUT(C3_no_wrong_byte_with_a_cache_that_evicts_and_prefetches_all, 300)
 {
 	run_long(EVICTS_THEN_PREFETCHES_ALL);
 }

@@ -12,32 +12,45 @@ struct origin {
 	char action[VISITS_ACTION_LEN];
 };
 
-/* Open addressing; a bucket holds an index plus one, 0 is free. Never more than half full. */
+/* Index plus one, 0 is free; the tag is more of the hash, so that others are seldom compared. */
+struct bucket {
+	uint32_t index;
+	uint32_t tag;
+};
+
+/* Open addressing, never more than half full. */
 static uint8_t *states;
 static struct origin *origins;
-static uint32_t *buckets;
+static struct bucket *buckets;
 static uint32_t count, room, bucket_mask;
 static uint32_t next, current;
 static size_t size;
 
 static uint64_t hash(const uint8_t *state)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = size, word;
 
-	for (size_t i = 0; i < size; i++)
-		h = (h ^ state[i]) * 0x100000001b3u;
-	return h ^ (h >> 29);
+	for (size_t i = 0; i < size; i += sizeof(word)) {
+		word = 0;
+		memcpy(&word, state + i, size - i < sizeof(word) ? size - i : sizeof(word));
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+	}
+	return h;
 }
 
-/* Its bucket, or the free one where it belongs. */
-static uint32_t *find(const uint8_t *state)
+/* Its bucket, or the free one where it belongs, with its tag. */
+static struct bucket *find(const uint8_t *state)
 {
 	uint64_t h = hash(state);
+	uint32_t tag = (uint32_t)(h >> 32), at = (uint32_t)h & bucket_mask;
 
-	while (buckets[h & bucket_mask] &&
-	       memcmp(states + (buckets[h & bucket_mask] - 1) * size, state, size) != 0)
-		h++;
-	return &buckets[h & bucket_mask];
+	while (buckets[at].index &&
+	       (buckets[at].tag != tag ||
+		memcmp(states + (buckets[at].index - 1) * size, state, size) != 0))
+		at = (at + 1) & bucket_mask;
+	buckets[at].tag = tag;
+	return &buckets[at];
 }
 
 static void *grow(void *old, size_t bytes)
@@ -58,7 +71,7 @@ static void make_room(uint32_t wanted)
 	buckets = calloc((size_t)bucket_mask + 1, sizeof(*buckets));
 	ASSERT(buckets);
 	for (uint32_t i = 0; i < count; i++)
-		*find(states + i * size) = i + 1;
+		find(states + i * size)->index = i + 1;
 }
 
 void visits_start(size_t state_size, const void *first)
@@ -71,9 +84,9 @@ void visits_start(size_t state_size, const void *first)
 
 void visits_add(const void *state, const char *action)
 {
-	uint32_t *bucket = find(state);
+	struct bucket *bucket = find(state);
 
-	if (*bucket)
+	if (bucket->index)
 		return;
 	if (count == room) {
 		make_room(2 * room);
@@ -82,7 +95,7 @@ void visits_add(const void *state, const char *action)
 	memcpy(states + count * size, state, size);
 	origins[count].parent = current;
 	snprintf(origins[count].action, VISITS_ACTION_LEN, "%s", action);
-	*bucket = ++count;
+	bucket->index = ++count;
 }
 
 bool visits_next(void *state)

@@ -236,7 +236,7 @@ static void *array_signaller(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E3_arrays_are_enabled_and_signalled_at_the_same_time, 120)
+TEST_TIMEOUT(E3_arrays_are_enabled_and_signalled_at_the_same_time, 300)
 {
 	struct dma_fence *f[2];
 	struct dma_fence_array *array;

@@ -195,7 +195,7 @@ static struct dma_fence *long_chain(struct dma_fence *fence)
 }
 
 /* Each would need more stack than there is if links were released one inside the other. */
-TEST_TIMEOUT(E3_long_chains_go_without_recursion, 120)
+TEST_TIMEOUT(E3_long_chains_go_without_recursion, 300)
 {
 	struct dma_fence *fence = fence_new(), *newest = long_chain(fence);
 
@@ -210,7 +210,7 @@ TEST_TIMEOUT(E3_long_chains_go_without_recursion, 120)
 }
 
 /* A point on the chain of a point: depth that the work after signalling must not follow. */
-TEST_TIMEOUT(E3_long_rows_of_arrays_are_signalled_without_recursion, 120)
+TEST_TIMEOUT(E3_long_rows_of_arrays_are_signalled_without_recursion, 300)
 {
 	struct dma_fence *fence = fence_new(), *last = dma_fence_get(fence), **one;
 	struct dma_fence_array *array;
@@ -260,7 +260,7 @@ static void *chain_waiter(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E3_chains_are_walked_while_they_shrink, 120)
+TEST_TIMEOUT(E3_chains_are_walked_while_they_shrink, 300)
 {
 	pthread_t threads[4];
 	int round, i;

@@ -71,7 +71,7 @@ static void *waiter(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E3_one_of_many_signallers_wins_and_nobody_misses_it, 120)
+TEST_TIMEOUT(E3_one_of_many_signallers_wins_and_nobody_misses_it, 300)
 {
 	void *(*const roles[])(void *) = { signaller, signaller, watcher, watcher, waiter };
 	enum { THREADS = sizeof(roles) / sizeof(roles[0]) };
@@ -111,7 +111,7 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E3_no_wake_up_is_lost, 120)
+TEST_TIMEOUT(E3_no_wake_up_is_lost, 300)
 {
 	pthread_t thread;
 	int i;
@@ -152,7 +152,7 @@ static void *count_up(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E3_the_fences_lock_excludes, 120)
+TEST_TIMEOUT(E3_the_fences_lock_excludes, 300)
 {
 	pthread_t threads[4];
 	int i;

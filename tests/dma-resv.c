@@ -378,7 +378,7 @@ static void *looker(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E2_unlocked_looks_are_safe_while_fences_come_and_go, 120)
+TEST_TIMEOUT(E2_unlocked_looks_are_safe_while_fences_come_and_go, 300)
 {
 	struct dma_fence *f[8] = { 0 };
 	pthread_t threads[2];

@@ -6,7 +6,7 @@ TEST(D7_what_is_free_is_granted_at_once)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *sync = sync_of("test", dmabuf, DMA_BUF_ACCESS_W);
-	struct dma_fence *fence = ask(sync, 1000);
+	struct dma_fence *fence = ask(sync, 20000);
 
 	ASSERT_EQ(dma_fence_get_status(fence), 1);
 	ASSERT_EQ(accesses_in(dmabuf, DMA_BUF_ACCESS_HELD), 1);
@@ -24,11 +24,11 @@ TEST(D7_a_fence_tells_whose_lock_it_is)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *sync = sync_of("compositor", dmabuf, DMA_BUF_ACCESS_W);
-	struct dma_fence *first = ask(sync, 1000), *second;
+	struct dma_fence *first = ask(sync, 20000), *second;
 	char text[160];
 
 	ASSERT_OK(dmabuf_sync_cancel(sync));
-	second = ask(sync, 1000);
+	second = ask(sync, 20000);
 	ASSERT_OK(dmabuf_sync_cancel(sync));
 	dmabuf_sync_fini(sync);
 	dma_buf_put(dmabuf);
@@ -222,7 +222,7 @@ TEST(D7_an_object_that_goes_withdraws)
 	ASSERT_OK(dmabuf_sync_unlock(holder));
 	/* Granted, and not taken over. */
 	ASSERT_OK(dmabuf_sync_get(sync, dmabuf, DMA_BUF_ACCESS_W));
-	ends(ask(sync, 1000), 1);
+	ends(ask(sync, 20000), 1);
 	dmabuf_sync_fini(sync);
 	ASSERT_OK(dmabuf_sync_trylock(holder));
 	dmabuf_sync_fini(holder);
@@ -293,7 +293,7 @@ TEST(D5_the_dead_keep_no_asynchronous_lock_waiting_and_it_is_told)
 	ASSERT_STR_EQ(torn.label, "camera");
 	ASSERT_OK(dmabuf_sync_repaired(sync, dmabuf));
 	ASSERT_OK(dmabuf_sync_unlock(sync));
-	ends(ask(sync, 1000), 1);
+	ends(ask(sync, 20000), 1);
 	ASSERT_OK(dmabuf_sync_lock_finish(sync));
 	dmabuf_sync_fini(sync);
 	dma_buf_put(dmabuf);
@@ -328,7 +328,7 @@ TEST(D5_a_grant_that_is_not_taken_over_ends_with_its_lease)
 	remote_with(&next, "next", dmabuf, DMA_BUF_ACCESS_W);
 	sync = sync_of("late", dmabuf, DMA_BUF_ACCESS_R);
 	ASSERT_OK(dmabuf_sync_set_lease(sync, 100));
-	ends(ask(sync, 1000), 1);
+	ends(ask(sync, 20000), 1);
 	ASSERT_OK(remote_lock(&next, 20000));
 	ASSERT_ERR(dmabuf_sync_lock_finish(sync), ETIMEDOUT);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "lease of 100 ms");

@@ -67,7 +67,7 @@ static void many_at_once(void)
 	remote_end(&holder);
 }
 
-TEST_TIMEOUT(D7_hundreds_wait_at_once_and_each_queue_keeps_its_order, 60)
+TEST(D7_hundreds_wait_at_once_and_each_queue_keeps_its_order)
 {
 	many_at_once();
 }
@@ -76,13 +76,13 @@ TEST_TIMEOUT(D7_hundreds_wait_at_once_and_each_queue_keeps_its_order, 60)
 #define SYS_futex_waitv 449
 #endif
 
-TEST_TIMEOUT(D7_hundreds_wait_at_once_where_the_kernel_has_no_futex_waitv, 60)
+TEST(D7_hundreds_wait_at_once_where_the_kernel_has_no_futex_waitv)
 {
 	deny(SYS_futex_waitv, ENOSYS);
 	many_at_once();
 }
 
-TEST_TIMEOUT(D7_hundreds_wait_at_once_where_futex_waitv_is_forbidden, 60)
+TEST(D7_hundreds_wait_at_once_where_futex_waitv_is_forbidden)
 {
 	deny(SYS_futex_waitv, EPERM);
 	many_at_once();
@@ -312,7 +312,7 @@ static void *cancel_it(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(D7_a_cancel_that_races_with_the_grant_leaves_nothing_held, 120)
+TEST_TIMEOUT(D7_a_cancel_that_races_with_the_grant_leaves_nothing_held, 300)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *holder = sync_of("holder", dmabuf, DMA_BUF_ACCESS_W);
@@ -361,7 +361,7 @@ static void *signal_it(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E4_a_fence_that_is_signalled_while_the_lock_is_given_up_hurts_nobody, 120)
+TEST_TIMEOUT(E4_a_fence_that_is_signalled_while_the_lock_is_given_up_hurts_nobody, 300)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *sync = sync_of("job", dmabuf, DMA_BUF_ACCESS_W);

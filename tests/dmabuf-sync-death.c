@@ -206,7 +206,7 @@ static int copy_into_the_buffer(struct peer *peer, struct dma_buf *dmabuf)
 	return 1;
 }
 
-TEST_TIMEOUT(D5_nobody_is_granted_before_a_killed_process_has_stopped_writing, 120)
+TEST_TIMEOUT(D5_nobody_is_granted_before_a_killed_process_has_stopped_writing, 300)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("copied", COPY_SIZE, O_RDWR);
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_W);
@@ -403,7 +403,7 @@ static int keep_in_step(struct peer *peer, struct dma_buf *dmabuf)
 	return 0;
 }
 
-TEST_TIMEOUT(D5_killed_at_any_point, 120)
+TEST_TIMEOUT(D5_killed_at_any_point, 300)
 {
 	struct dma_buf *dmabuf[FAST] = { buffer_new("x"), buffer_new("y") };
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf[0], DMA_BUF_ACCESS_W);

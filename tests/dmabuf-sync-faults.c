@@ -102,7 +102,7 @@ static int run_steps(struct scenario sc)
 	return sc.step - 1;
 }
 
-TEST_TIMEOUT(D7_an_asynchronous_lock_that_cannot_be_begun_changes_nothing, 60)
+TEST(D7_an_asynchronous_lock_that_cannot_be_begun_changes_nothing)
 {
 	/* What an attempt needs, its fence, and a thread. */
 	ASSERT(run_steps((struct scenario){ "free", call_async }) >= 2);
@@ -111,7 +111,7 @@ TEST_TIMEOUT(D7_an_asynchronous_lock_that_cannot_be_begun_changes_nothing, 60)
 	ASSERT(run_steps((struct scenario){ "both", call_after, .waits = true }) >= 3);
 }
 
-TEST_TIMEOUT(E4_an_unlock_that_cannot_be_left_to_a_fence_changes_nothing, 60)
+TEST(E4_an_unlock_that_cannot_be_left_to_a_fence_changes_nothing)
 {
 	/* The unlock, its list, its member, and a thread. */
 	ASSERT(run_steps((struct scenario){ "unlock", call_unlock_fence, .locked = true }) >= 4);

@@ -161,7 +161,7 @@ static void *forks_all_the_time(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(D7_forks_in_between_disturb_nobody, 120)
+TEST_TIMEOUT(D7_forks_in_between_disturb_nobody, 300)
 {
 	struct dma_buf *dmabuf = buffer_new("frame");
 	struct dmabuf_sync *a = sync_of("a", dmabuf, DMA_BUF_ACCESS_W);

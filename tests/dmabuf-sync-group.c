@@ -323,7 +323,7 @@ static void crowd_free(struct crowd *c, struct dma_buf *dmabuf[CROWD_BUFFERS])
 	munmap(c, sizeof(*c));
 }
 
-TEST_TIMEOUT(D4_random_groups_of_many_processes_all_come_to_their_end, 120)
+TEST_TIMEOUT(D4_random_groups_of_many_processes_all_come_to_their_end, 300)
 {
 	struct dma_buf *dmabuf[CROWD_BUFFERS];
 	struct crowd *c = crowd_new(dmabuf);
@@ -366,7 +366,7 @@ static int stream(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(D4_streams_of_readers_and_writers_starve_nobody, 120)
+TEST_TIMEOUT(D4_streams_of_readers_and_writers_starve_nobody, 300)
 {
 	struct dma_buf *dmabuf[CROWD_BUFFERS];
 	struct crowd *c = crowd_new(dmabuf);

@@ -35,7 +35,7 @@ static void *scribble(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(D7_scribbling_ends_asynchronous_locks_and_hangs_nobody, 120)
+TEST_TIMEOUT(D7_scribbling_ends_asynchronous_locks_and_hangs_nobody, 300)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("frame", 4096, O_RDWR);
 	struct spoiler s = { .control = &to_buffer(dmabuf)->control };

@@ -188,14 +188,15 @@ TEST(D5_a_groups_lease_runs_from_its_last_grant)
 	ASSERT_OK(dmabuf_sync_lock(high));
 	remote_with(&group, "group", dmabuf[0], DMA_BUF_ACCESS_W);
 	remote_add(&group, dmabuf[1], DMA_BUF_ACCESS_W);
-	lease(&group, 50);
+	lease(&group, 250);
 	remote_queue(&group, dmabuf[1], 1);
 	ASSERT_EQ(accesses_in(dmabuf[0], DMA_BUF_ACCESS_HELD), 1);
 	ASSERT(waited_for(dmabuf[0]) != 0);
 
-	/* Four leases long it is not complete, and keeps what it has. */
+	/* Two leases long, of the 16 that it may take, it is not complete, and keeps what it has.
+	 */
 	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
-	ASSERT_EQ(remote_lock(&waiter, 200), -ETIMEDOUT);
+	ASSERT_EQ(remote_lock(&waiter, 500), -ETIMEDOUT);
 	ASSERT_EQ(peer_info(dmabuf[0]).counters.leases_lost, 0);
 
 	/* Complete, its lease begins. */
@@ -249,6 +250,12 @@ TEST(D5_a_group_that_lost_a_member_while_it_waited_for_another_gets_none)
 	dma_buf_put(dmabuf[1]);
 }
 
+static bool waited_until_lost(void *sync)
+{
+	ASSERT_ERR(dmabuf_sync_lock_timeout(sync, 100), ETIMEDOUT);
+	return strstr(dmabuf_last_error(), "lost it, but its device is not done");
+}
+
 TEST(D5_a_devices_hold_that_is_lost_still_blocks_until_it_is_given_back)
 {
 	struct dma_buf *dmabuf = buffer_new("x");
@@ -256,8 +263,7 @@ TEST(D5_a_devices_hold_that_is_lost_still_blocks_until_it_is_given_back)
 	struct remote r;
 
 	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_DMA_W, SHORT_LEASE);
-	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 300), ETIMEDOUT);
-	ASSERT_STR_CONTAINS(dmabuf_last_error(), "lost it, but its device is not done");
+	ASSERT(eventually(waited_until_lost, mine, 60000));
 	ASSERT_EQ(accesses_in(dmabuf, DMA_BUF_ACCESS_DRAINING), 1);
 	ASSERT_EQ(peer_info(dmabuf).counters.leases_lost, 1);
 	remote_go_on(&r);
@@ -276,7 +282,7 @@ TEST(D5_a_devices_hold_that_is_lost_goes_with_its_process)
 	struct remote r;
 
 	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_DMA_W, SHORT_LEASE);
-	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 300), ETIMEDOUT);
+	ASSERT(eventually(waited_until_lost, mine, 60000));
 	remote_kill(&r);
 	ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 20000), EOWNERDEAD);
 	dmabuf_sync_fini(mine);
@@ -313,7 +319,7 @@ TEST(D5_a_chain_of_stopped_processes_is_cleared_by_who_waits_behind_it)
 	int ret;
 
 	/* Long enough for the writer to be seen waiting, and be stopped, before it is over. */
-	hold_and_stop(&reader, dmabuf, DMA_BUF_ACCESS_R, slow_ms(500));
+	hold_and_stop(&reader, dmabuf, DMA_BUF_ACCESS_R, 3000);
 	remote_with(&writer, "writer", dmabuf, DMA_BUF_ACCESS_W);
 	lease(&writer, SHORT_LEASE);
 	remote_ask(&writer, (struct order){ .kind = ORDER_LOCK, .value = 40000 });
@@ -380,15 +386,17 @@ TEST(D5_short_waits_add_up_to_a_lease)
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
 	struct remote r;
 	int ret = 0, i;
+	int64_t began;
 
 	hold_and_stop(&r, dmabuf, DMA_BUF_ACCESS_W, 100);
+	began = now_ms();
 	for (i = 0; i < 1000; i++) {
 		ret = dmabuf_sync_lock_timeout(mine, 10);
 		if (ret != -ETIMEDOUT)
 			break;
 	}
 	ASSERT_EQ(ret, -EOWNERDEAD);
-	ASSERT(i >= 2);
+	ASSERT(now_ms() - began >= 100);
 	remote_kill(&r);
 	dmabuf_sync_fini(mine);
 	dma_buf_put(dmabuf);
@@ -415,7 +423,7 @@ TEST(D5_one_who_only_tries_gets_what_a_stopped_holder_lost)
 }
 
 /* Who comes when the group is granted its first member looks at it before it says what it is. */
-TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_that, 60)
+TEST(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_that)
 {
 	struct dmabuf_sync *sync[2];
 	struct dma_buf *dmabuf[2];
@@ -429,7 +437,7 @@ TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_
 	}
 	remote_with(&group, "group", dmabuf[0], DMA_BUF_ACCESS_R);
 	remote_add(&group, dmabuf[1], DMA_BUF_ACCESS_R);
-	lease(&group, 1500);
+	lease(&group, 3500);
 	remote_queue(&group, dmabuf[0], 1);
 	remote_with(&waiter, "waiter", dmabuf[0], DMA_BUF_ACCESS_W);
 	remote_queue(&waiter, dmabuf[0], 2);
@@ -440,7 +448,7 @@ TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_
 	/* Some of the waiter's looks. */
 	ASSERT_EQ(remote_lock(&clock, 100), -ETIMEDOUT);
 	remote_go_on(&group);
-	ASSERT_EQ(remote_lock(&clock, 1600), -ETIMEDOUT);
+	ASSERT_EQ(remote_lock(&clock, 3600), -ETIMEDOUT);
 	ASSERT_OK(dmabuf_sync_unlock(sync[1]));
 	ASSERT_OK(remote_answer(&group).ret);
 	ASSERT_EQ(remote_lock(&clock, 200), -ETIMEDOUT);
@@ -456,7 +464,7 @@ TEST_TIMEOUT(D5_a_hold_that_was_seen_before_its_group_waited_on_is_no_older_for_
 	}
 }
 
-TEST_TIMEOUT(D5_each_hold_has_a_lease_of_its_own, 60)
+TEST(D5_each_hold_has_a_lease_of_its_own)
 {
 	struct dma_buf *dmabuf = buffer_new("x");
 	struct dmabuf_sync *mine = sync_of("mine", dmabuf, DMA_BUF_ACCESS_R);
@@ -464,11 +472,11 @@ TEST_TIMEOUT(D5_each_hold_has_a_lease_of_its_own, 60)
 	int i;
 
 	remote_with(&r, "again and again", dmabuf, DMA_BUF_ACCESS_W);
-	lease(&r, 1500);
+	lease(&r, 3500);
 	/* Longer than a lease in all, but none of them is. */
 	for (i = 0; i < 3; i++) {
 		ASSERT_OK(remote_lock(&r, 20000));
-		ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 600), ETIMEDOUT);
+		ASSERT_ERR(dmabuf_sync_lock_timeout(mine, 1200), ETIMEDOUT);
 		ASSERT_OK(remote_unlock(&r));
 	}
 	remote_end(&r);

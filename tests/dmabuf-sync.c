@@ -508,7 +508,7 @@ static void *add_and_compare(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(D3_D8_what_threads_count_under_the_lock_is_right, 120)
+TEST_TIMEOUT(D3_D8_what_threads_count_under_the_lock_is_right, 300)
 {
 	pthread_t thread[THREADS];
 	int i;

@@ -357,7 +357,7 @@ static int use_it_in_the_child(void *arg)
 	_exit(0); /* what other threads were making at the fork stays in the child's memory */
 }
 
-TEST_TIMEOUT(A3_fork_while_other_threads_use_the_library, 60)
+TEST(A3_fork_while_other_threads_use_the_library)
 {
 	/* Not held by this process: each get makes a handle, and each put ends it. */
 	struct busy busy = { .stop = false };
@@ -431,7 +431,7 @@ static bool one_holder(void *arg)
 	return alive == 1;
 }
 
-TEST_TIMEOUT(A3_children_forked_at_any_moment_keep_nobodys_place, 60)
+TEST(A3_children_forked_at_any_moment_keep_nobodys_place)
 {
 	struct dma_buf *dmabuf = counting_export(&exporter, 4096, O_RDWR);
 	struct gate gate;

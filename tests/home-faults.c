@@ -97,14 +97,14 @@ static void fail_each(struct stage *s, int (*call)(struct stage *s))
 	test_note("%d steps", step - 2);
 }
 
-TEST_TIMEOUT(F5_whatever_fails_when_a_home_is_opened_leaves_nothing_behind, 120)
+TEST_TIMEOUT(F5_whatever_fails_when_a_home_is_opened_leaves_nothing_behind, 300)
 {
 	struct stage s = { .block = new_block() };
 
 	fail_each(&s, open_one);
 }
 
-TEST_TIMEOUT(F5_whatever_fails_when_a_way_is_made_leaves_nothing_behind, 120)
+TEST_TIMEOUT(F5_whatever_fails_when_a_way_is_made_leaves_nothing_behind, 300)
 {
 	struct stage s = { .block = new_block() };
 	int before = open_fds();
@@ -122,7 +122,7 @@ static void fail_for_visitors(struct stage *s)
 	fail_each(s, list_all);
 }
 
-TEST_TIMEOUT(F5_whatever_fails_for_a_visitor_leaves_nothing_behind, 120)
+TEST_TIMEOUT(F5_whatever_fails_for_a_visitor_leaves_nothing_behind, 300)
 {
 	struct exporter_process e = { .more = NULL };
 	struct stage s = { .socket = exporter_start(&e) };
@@ -137,7 +137,7 @@ TEST_TIMEOUT(F5_whatever_fails_for_a_visitor_leaves_nothing_behind, 120)
 }
 
 /* In this process nothing is kept of a preparation that failed. */
-TEST_TIMEOUT(F8_whatever_fails_when_storage_is_prepared_leaves_nothing_behind, 120)
+TEST_TIMEOUT(F8_whatever_fails_when_storage_is_prepared_leaves_nothing_behind, 300)
 {
 	struct stage s = { .block = new_block(), .socket = -1 };
 	const char *failed = "";
@@ -185,7 +185,7 @@ static int ask_when_told(void *arg)
 	}
 }
 
-TEST_TIMEOUT(F5_whatever_fails_in_the_home_ends_one_visit_at_most, 120)
+TEST_TIMEOUT(F5_whatever_fails_in_the_home_ends_one_visit_at_most, 300)
 {
 	struct served s = { .block = new_block() };
 	const char *failed = "";

@@ -282,7 +282,7 @@ static int ask_in_threads(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(F5_more_visitors_than_there_is_room_for_are_all_served, 120)
+TEST_TIMEOUT(F5_more_visitors_than_there_is_room_for_are_all_served, 300)
 {
 	struct exporter_process e = { .more = NULL };
 	struct remote r = { .socket = exporter_start(&e) };

@@ -19,7 +19,7 @@
 
 #define HOME_TEST_UNUSED __attribute__((unused))
 #define SIZE 10000
-#define MS 20000
+#define MS 60000
 
 static const char ordinary[][DMA_BUF_HEAP_NAME_LEN] HOME_TEST_UNUSED = { "memfd" };
 

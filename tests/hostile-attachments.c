@@ -183,7 +183,7 @@ static void scribble(const struct forged *f)
 	entry[1 + (r >> 32) % (words - 1)] = value;
 }
 
-TEST_TIMEOUT(F2_random_entries_are_survived, 120)
+TEST_TIMEOUT(F2_random_entries_are_survived, 300)
 {
 	static struct dma_buf_attach_report report = { .struct_size = sizeof(report) };
 	struct dma_buf_device_parameters p = { .size = sizeof(p) };

@@ -233,7 +233,7 @@ static void *grow_and_shrink(void *arg)
 }
 
 /* Whenever the seals come, the library saw a size that holds, or none. */
-TEST_TIMEOUT(A3_a_memfd_that_grows_and_shrinks_while_it_is_opened_hurts_nobody, 60)
+TEST(A3_a_memfd_that_grows_and_shrinks_while_it_is_opened_hurts_nobody)
 {
 	size_t size, i;
 	char *bytes = template_bytes(&size);
@@ -279,7 +279,7 @@ static void *swap_number(void *arg)
 }
 
 /* A number that means one file when it is checked and another when it is mapped. */
-TEST_TIMEOUT(A3_a_number_that_changes_its_meaning_during_the_call_hurts_nobody, 60)
+TEST(A3_a_number_that_changes_its_meaning_during_the_call_hurts_nobody)
 {
 	size_t size, i, taken = 0;
 	char *bytes = template_bytes(&size);

@@ -46,7 +46,7 @@ static void try_attach(struct dma_buf *dmabuf, int err, int64_t at_least_ms, int
 		dma_buf_detach(dmabuf, attach);
 }
 
-TEST_TIMEOUT(A4_a_lock_word_in_a_living_peers_name_times_out_and_names_it, 60)
+TEST(A4_a_lock_word_in_a_living_peers_name_times_out_and_names_it)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("forged lock", 4096, O_RDWR);
 	struct dma_buf_attachment *attach[16];
@@ -71,11 +71,11 @@ TEST_TIMEOUT(A4_a_lock_word_in_a_living_peers_name_times_out_and_names_it, 60)
 
 	/* Nobody's, ours, and the living peer's. */
 	atomic_store(&f.header->list_lock.word, 200);
-	try_attach(dmabuf, 0, 0, 2000);
+	try_attach(dmabuf, 0, 0, LOCK_TIMEOUT_MS);
 	atomic_store(&f.header->list_lock.word, 1 | 0x12300);
-	try_attach(dmabuf, 0, 0, 2000);
+	try_attach(dmabuf, 0, 0, LOCK_TIMEOUT_MS);
 	atomic_store(&f.header->list_lock.word, 40);
-	try_attach(dmabuf, 0, 0, 2000);
+	try_attach(dmabuf, 0, 0, LOCK_TIMEOUT_MS);
 	atomic_store(&f.header->list_lock.word, 2);
 	try_attach(dmabuf, ETIMEDOUT, LOCK_TIMEOUT_MS, CALL_LIMIT_MS);
 	ASSERT_STR_CONTAINS(dmabuf_last_error(), "test-hostile");
@@ -86,7 +86,7 @@ TEST_TIMEOUT(A4_a_lock_word_in_a_living_peers_name_times_out_and_names_it, 60)
 		dma_buf_detach(dmabuf, attach[i]);
 	ASSERT(now_ms() - began < CALL_LIMIT_MS);
 	atomic_store(&f.header->list_lock.word, 0);
-	try_attach(dmabuf, 0, 0, 2000);
+	try_attach(dmabuf, 0, 0, LOCK_TIMEOUT_MS);
 	gate_signal(&done);
 	ASSERT_EQ(reap(pid), 0);
 	gate_close(&joined);
@@ -125,7 +125,7 @@ static void held_free(struct held *h)
 	dma_buf_put(h->dmabuf);
 }
 
-TEST_TIMEOUT(C3_coherency_locked_in_a_living_peers_name_times_out_and_ends_what_it_ends, 60)
+TEST(C3_coherency_locked_in_a_living_peers_name_times_out_and_ends_what_it_ends)
 {
 	struct dma_buf_device *shy = hostile_device(true);
 	struct dma_buf *dmabuf = dma_buf_alloc("forged lock", 4096, O_RDWR);

@@ -180,19 +180,19 @@ static void take_beside(enum lie lie, struct dmabuf_ww_class *kind)
 	stage_clear(&s);
 }
 
-TEST_TIMEOUT(E1_who_pretends_to_be_older_holds_nobody_up_for_ever, 120)
+TEST_TIMEOUT(E1_who_pretends_to_be_older_holds_nobody_up_for_ever, 300)
 {
 	take_beside(OLD_AGES, dma_resv_ww_class());
 	take_beside(OLD_AGES, &wound_wait);
 }
 
-TEST_TIMEOUT(E1_who_pretends_to_have_no_age_holds_nobody_up_for_ever, 120)
+TEST_TIMEOUT(E1_who_pretends_to_have_no_age_holds_nobody_up_for_ever, 300)
 {
 	take_beside(NO_AGES, dma_resv_ww_class());
 	take_beside(NO_AGES, &wound_wait);
 }
 
-TEST_TIMEOUT(E1_who_wounds_everybody_holds_nobody_up_for_ever, 120)
+TEST_TIMEOUT(E1_who_wounds_everybody_holds_nobody_up_for_ever, 300)
 {
 	take_beside(WOUNDS, dma_resv_ww_class());
 	take_beside(WOUNDS, &wound_wait);
@@ -204,7 +204,7 @@ static bool is_fine(int ret)
 	       ret == -EPERM;
 }
 
-TEST_TIMEOUT(E1_who_scribbles_over_the_words_spoils_the_buffer_and_no_more, 120)
+TEST_TIMEOUT(E1_who_scribbles_over_the_words_spoils_the_buffer_and_no_more, 300)
 {
 	struct stage s = { .lie = WORDS, .kind = &wound_wait };
 	pid_t lies;
@@ -253,12 +253,12 @@ static void look_beside(enum lie lie)
 	stage_clear(&s);
 }
 
-TEST_TIMEOUT(E2_what_is_scribbled_over_the_words_ends_as_a_fence, 120)
+TEST_TIMEOUT(E2_what_is_scribbled_over_the_words_ends_as_a_fence, 300)
 {
 	look_beside(WORDS);
 }
 
-TEST_TIMEOUT(E2_usages_that_make_no_sense_are_none, 120)
+TEST_TIMEOUT(E2_usages_that_make_no_sense_are_none, 300)
 {
 	look_beside(NOTES);
 }

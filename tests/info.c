@@ -255,7 +255,7 @@ TEST(G1_looking_waits_for_nobody_and_a_stopped_holder_is_alive)
 
 	peer_start(&peer, dmabuf, stay_stopped, NULL);
 	peer_wait(&peer);
-	ASSERT(eventually(is_stopped, &peer.pid, 5000));
+	ASSERT(eventually(is_stopped, &peer.pid, 60000));
 	info = peer_info(dmabuf);
 	ASSERT(holder_of(&info, peer.pid)->alive);
 	kill(peer.pid, SIGCONT);

@@ -416,7 +416,7 @@ static int one_of_many(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(A3_many_that_adopt_at_once_never_have_two_states, 60)
+TEST(A3_many_that_adopt_at_once_never_have_two_states)
 {
 	unsigned int *count;
 	pid_t child[CROWD];

@@ -204,7 +204,7 @@ static int client(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(E2_jobs_of_drivers_in_three_processes_wait_for_each_other, 120)
+TEST_TIMEOUT(E2_jobs_of_drivers_in_three_processes_wait_for_each_other, 300)
 {
 	struct dma_buf *dmabuf[OBJECTS];
 	pid_t pid[PROCESSES];

@@ -230,7 +230,7 @@ static void *copy_often(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E1_drivers_that_lock_in_opposite_orders_get_through, 120)
+TEST_TIMEOUT(E1_drivers_that_lock_in_opposite_orders_get_through, 300)
 {
 	int directions[2] = { 0, 1 }, i;
 	pthread_t threads[2];

@@ -289,7 +289,7 @@ TEST(H1_a_holders_death_ends_what_the_kernel_waits_for)
 	world_end(&w);
 }
 
-TEST_TIMEOUT(H1_a_hold_that_is_stopped_ends_in_the_kernel, 60)
+TEST(H1_a_hold_that_is_stopped_ends_in_the_kernel)
 {
 	struct pollfd p = { .events = POLLIN };
 	struct holder h;

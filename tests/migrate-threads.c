@@ -76,7 +76,7 @@ static void *migrates(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(F6_threads_go_on_while_storage_moves, 120)
+TEST_TIMEOUT(F6_threads_go_on_while_storage_moves, 300)
 {
 	void *(*const bodies[])(void *) = { locks_and_counts, locks_and_counts, brackets, maps,
 					    mmaps };

@@ -9,7 +9,7 @@ fails()
 	local want=$1 words=$2
 
 	shift 2
-	run timeout 60 "$@"
+	run timeout 120 "$@"
 	[ "$status" -eq "$want" ] && [[ $output == *"$words"* ]] && return
 	echo "status $status, wanted $want with \"$words\""
 	echo "$output"
@@ -19,7 +19,7 @@ fails()
 # refuses PATTERN WAY: what the misuser sends ends the pipe with words that match.
 refuses()
 {
-	run timeout 60 "$DMABUF" pipe null: ! "exec:$MISUSER $2" ! sha256 ! file:out
+	run timeout 120 "$DMABUF" pipe null: ! "exec:$MISUSER $2" ! sha256 ! file:out
 	[ "$status" -eq 1 ] && [[ $output =~ $1 ]] && return
 	echo "status $status, wanted 1 with \"$1\""
 	echo "$output"
@@ -97,7 +97,7 @@ refuses()
 
 	mkdir small
 	unshare -rm true || skip "no mount namespaces here"
-	run timeout 60 unshare -rm sh -c "$program" sh small "$DMABUF"
+	run timeout 120 unshare -rm sh -c "$program" sh small "$DMABUF"
 	[[ ${lines[0]} == *"sink 3 (file:out) failed: cannot write: No space left on device"* ]]
 	[ "${lines[1]}" = "status 1" ]
 	[ "${#lines[@]}" -eq 2 ]

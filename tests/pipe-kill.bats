@@ -157,7 +157,7 @@ p.stdin.write(bytes(3 << 20))
 p.stdin.flush()
 os.killpg(p.pid, signal.SIGINT)
 words = p.stderr.read()
-assert p.wait(20) == 130, p.returncode
+assert p.wait(60) == 130, p.returncode
 assert b"ended by SIGINT" in words, words
 PYTHON
 	rm fifo

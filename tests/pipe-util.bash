@@ -60,13 +60,14 @@ json()
 	python3 -c "import json, sys; d = json.load(open(sys.argv[1])); print(($2))" "$1"
 }
 
-# Until COMMAND succeeds, at most 20 s.
+# Until COMMAND succeeds, looked at again and again, at most a minute.
 until_true()
 {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.01
 	done
 }
 

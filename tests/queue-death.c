@@ -305,7 +305,7 @@ static int descriptors(pid_t pid)
 	return count;
 }
 
-TEST_TIMEOUT(E6_consumers_come_and_go_and_nothing_is_left, 120)
+TEST_TIMEOUT(E6_consumers_come_and_go_and_nothing_is_left, 300)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
 	struct remote r;

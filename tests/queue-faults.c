@@ -236,17 +236,17 @@ static void each_call_fails(void (*be)(int step))
 	ASSERT(step > 10);
 }
 
-TEST_TIMEOUT(E6_a_producers_calls_may_fail_and_nothing_is_left, 120)
+TEST_TIMEOUT(E6_a_producers_calls_may_fail_and_nothing_is_left, 300)
 {
 	each_call_fails(be_producer);
 }
 
-TEST_TIMEOUT(E6_a_consumers_calls_may_fail_and_nothing_is_left, 120)
+TEST_TIMEOUT(E6_a_consumers_calls_may_fail_and_nothing_is_left, 300)
 {
 	each_call_fails(be_plain_consumer);
 }
 
-TEST_TIMEOUT(E6_a_relays_calls_may_fail_and_nothing_is_left, 120)
+TEST_TIMEOUT(E6_a_relays_calls_may_fail_and_nothing_is_left, 300)
 {
 	each_call_fails(be_relay);
 }

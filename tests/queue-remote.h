@@ -18,7 +18,7 @@
 #include "harness.h"
 
 #define QUEUE_SIZE 8192
-#define STEP_MS 20000
+#define STEP_MS 60000
 #define HELD_MAX 64
 
 struct order {

@@ -467,7 +467,7 @@ static void *consume(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E6_producer_and_consumers_can_be_threads_of_one_process, 120)
+TEST_TIMEOUT(E6_producer_and_consumers_can_be_threads_of_one_process, 300)
 {
 	struct dmabuf_queue *q = queue_make(NULL);
 	uint64_t count[2] = { 0 };

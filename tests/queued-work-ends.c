@@ -308,7 +308,7 @@ static void *churn(void *data)
 	return NULL;
 }
 
-TEST_TIMEOUT(E4_jobs_that_are_cancelled_at_any_moment_end_once, 120)
+TEST_TIMEOUT(E4_jobs_that_are_cancelled_at_any_moment_end_once, 300)
 {
 	struct churn c[4] = { 0 };
 	pthread_t threads[4];
@@ -367,7 +367,7 @@ static void *map_and_unmap(void *data)
 	return NULL;
 }
 
-TEST_TIMEOUT(E4_jobs_whose_mapping_goes_at_any_moment_end_once, 120)
+TEST_TIMEOUT(E4_jobs_whose_mapping_goes_at_any_moment_end_once, 300)
 {
 	pthread_t threads[3];
 	struct rig r;

@@ -108,17 +108,17 @@ static int run_steps(struct scenario sc)
 	return sc.step - 1;
 }
 
-TEST_TIMEOUT(E4_a_function_that_cannot_be_queued_leaves_nothing, 60)
+TEST(E4_a_function_that_cannot_be_queued_leaves_nothing)
 {
 	ASSERT(run_steps((struct scenario){ "a function", call_work, true }) >= 4);
 }
 
-TEST_TIMEOUT(E4_a_transfer_that_cannot_be_queued_leaves_nothing, 60)
+TEST(E4_a_transfer_that_cannot_be_queued_leaves_nothing)
 {
 	ASSERT(run_steps((struct scenario){ "a transfer", call_block }) >= 5);
 }
 
-TEST_TIMEOUT(D5_a_device_lock_that_cannot_be_had_leaves_nothing, 60)
+TEST(D5_a_device_lock_that_cannot_be_had_leaves_nothing)
 {
 	ASSERT(run_steps((struct scenario){ "a device lock", call_device_lock, true }) >= 2);
 }

@@ -108,7 +108,7 @@ out:
 	close(out);
 }
 
-TEST_TIMEOUT(E4_read_stage_and_write_follow_each_other_while_the_application_sleeps, 120)
+TEST_TIMEOUT(E4_read_stage_and_write_follow_each_other_while_the_application_sleeps, 300)
 {
 	struct fuse_file *f = fuse_file_open();
 	unsigned int way;

@@ -239,7 +239,7 @@ static void open_scene(struct scene *s, unsigned int way, unsigned int type, uin
 }
 
 /* Transfers that nobody waits for: the process is gone, and its ring is not. */
-TEST_TIMEOUT(D5_requests_of_a_ring_of_ones_own_land_before_the_buffer_is_granted, 60)
+TEST(D5_requests_of_a_ring_of_ones_own_land_before_the_buffer_is_granted)
 {
 	struct scene s;
 
@@ -267,18 +267,18 @@ static void to_a_disk(int (*fn)(struct peer *, struct dma_buf *))
 	fuse_file_close(s.f);
 }
 
-TEST_TIMEOUT(D5_requests_to_a_disk_land_before_the_buffer_is_granted, 60)
+TEST(D5_requests_to_a_disk_land_before_the_buffer_is_granted)
 {
 	to_a_disk(by_device);
 }
 
-TEST_TIMEOUT(D5_queued_transfers_land_before_the_buffer_is_granted, 60)
+TEST(D5_queued_transfers_land_before_the_buffer_is_granted)
 {
 	to_a_disk(by_queued_job);
 }
 
 /* Here threads wait inside of the kernel, io_uring's or the library's. */
-TEST_TIMEOUT(D5_requests_that_threads_wait_for_land_before_the_buffer_is_granted, 120)
+TEST_TIMEOUT(D5_requests_that_threads_wait_for_land_before_the_buffer_is_granted, 300)
 {
 	struct scene s;
 	unsigned int way, pages;
@@ -293,7 +293,7 @@ TEST_TIMEOUT(D5_requests_that_threads_wait_for_land_before_the_buffer_is_granted
 	}
 }
 
-TEST_TIMEOUT(D5_sibling_threads_inside_pread_land_before_the_buffer_is_granted, 120)
+TEST_TIMEOUT(D5_sibling_threads_inside_pread_land_before_the_buffer_is_granted, 300)
 {
 	struct scene s;
 	int direct;
@@ -352,14 +352,14 @@ static void many_deaths(struct scene *s, int (*fn)(struct peer *, struct dma_buf
 	close(s->file);
 }
 
-TEST_TIMEOUT(D5_64_large_reads_in_flight_at_death_never_change_granted_memory, 120)
+TEST_TIMEOUT(D5_64_large_reads_in_flight_at_death_never_change_granted_memory, 300)
 {
 	struct scene s = { .way = &ways[0], .piece = 512 * 1024, .type = DMA_BUF_ACCESS_DMA_W };
 
 	many_deaths(&s, by_device, 6);
 }
 
-TEST_TIMEOUT(D5_threads_reading_a_disk_at_death_never_change_granted_memory, 120)
+TEST_TIMEOUT(D5_threads_reading_a_disk_at_death_never_change_granted_memory, 300)
 {
 	struct scene s = { .way = &ways[0], .piece = 512 * 1024, .type = DMA_BUF_ACCESS_W };
 

@@ -107,7 +107,7 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E2_looking_and_watching_are_safe_while_others_come_and_go, 120)
+TEST_TIMEOUT(E2_looking_and_watching_are_safe_while_others_come_and_go, 300)
 {
 	struct dma_buf *dmabuf = dma_buf_alloc("x", 4096, O_RDWR);
 	pthread_t looker, watcher[WATCHERS];

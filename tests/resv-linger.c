@@ -90,7 +90,7 @@ static pthread_t watch(struct sleeper *s)
 	atomic_fetch_or(&first.state->word, RESV_WATCHED);
 	s->expected = (uint32_t)word();
 	ASSERT_EQ(pthread_create(&thread, NULL, sleep_on_the_word, s), 0);
-	if (!eventually(is_asleep, &s->tid, 5000))
+	if (!eventually(is_asleep, &s->tid, 60000))
 		test_note("cannot see whether it sleeps");
 	return thread;
 }

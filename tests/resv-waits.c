@@ -222,22 +222,22 @@ static void play(unsigned int mine, unsigned int theirs, unsigned int group)
 	scene_free(s);
 }
 
-TEST_TIMEOUT(D4_a_reader_waits_for_each_of_a_stream_of_writers_once_at_most, 120)
+TEST_TIMEOUT(D4_a_reader_waits_for_each_of_a_stream_of_writers_once_at_most, 300)
 {
 	play(DMA_BUF_ACCESS_R, DMA_BUF_ACCESS_W, 1);
 }
 
-TEST_TIMEOUT(D4_a_writer_waits_for_each_of_a_stream_of_readers_once_at_most, 120)
+TEST_TIMEOUT(D4_a_writer_waits_for_each_of_a_stream_of_readers_once_at_most, 300)
 {
 	play(DMA_BUF_ACCESS_W, DMA_BUF_ACCESS_R, 1);
 }
 
-TEST_TIMEOUT(D4_a_writer_waits_for_each_of_a_stream_of_writers_once_at_most, 120)
+TEST_TIMEOUT(D4_a_writer_waits_for_each_of_a_stream_of_writers_once_at_most, 300)
 {
 	play(DMA_BUF_ACCESS_W, DMA_BUF_ACCESS_W, 1);
 }
 
-TEST_TIMEOUT(D4_a_group_waits_at_each_member_for_each_of_overlapping_groups_once_at_most, 120)
+TEST_TIMEOUT(D4_a_group_waits_at_each_member_for_each_of_overlapping_groups_once_at_most, 300)
 {
 	play(DMA_BUF_ACCESS_W, DMA_BUF_ACCESS_W, GROUP);
 }
@@ -319,7 +319,7 @@ static bool enough(void *arg)
 	return atomic_load(&s->writes[0]) > (test_is_slow() ? 100 : 3000);
 }
 
-TEST_TIMEOUT(E1_contexts_in_opposite_orders_back_off_a_few_times_at_most, 120)
+TEST_TIMEOUT(E1_contexts_in_opposite_orders_back_off_a_few_times_at_most, 300)
 {
 	struct scene *s = scene_new();
 	struct role role[OTHERS + 1];

@@ -361,7 +361,7 @@ static uint64_t small_entry(unsigned int i, uint32_t base)
 	return resv_with_ticket(entry, base + i / 32);
 }
 
-TEST_TIMEOUT(D3_D4_a_queue_of_three_allows_what_the_definition_says, 120)
+TEST_TIMEOUT(D3_D4_a_queue_of_three_allows_what_the_definition_says, 300)
 {
 	unsigned int step = test_is_slow() ? 7 : 1, a, b, c;
 	uint64_t seen[3];
@@ -379,7 +379,7 @@ TEST_TIMEOUT(D3_D4_a_queue_of_three_allows_what_the_definition_says, 120)
 			}
 }
 
-TEST_TIMEOUT(D3_D4_long_queues_allow_what_the_definition_says, 120)
+TEST_TIMEOUT(D3_D4_long_queues_allow_what_the_definition_says, 300)
 {
 	int rounds = test_is_slow() ? 20000 : 300000, i;
 	uint64_t seen[12];
@@ -568,7 +568,7 @@ static void sim_step(unsigned int e)
 	}
 }
 
-TEST_TIMEOUT(D3_D4_D5_steps_in_any_order_exclude_keep_the_queue_and_tell, 120)
+TEST_TIMEOUT(D3_D4_D5_steps_in_any_order_exclude_keep_the_queue_and_tell, 300)
 {
 	long steps = test_is_slow() ? 300000 : 4000000, i;
 	unsigned int e;

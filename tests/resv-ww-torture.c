@@ -167,28 +167,28 @@ static void run(struct stage *s)
 	stage_clear(s);
 }
 
-TEST_TIMEOUT(E1_wait_die_contexts_and_plain_locks_of_four_processes, 120)
+TEST_TIMEOUT(E1_wait_die_contexts_and_plain_locks_of_four_processes, 300)
 {
 	struct stage s = { .rounds = test_is_slow() ? 500 : 30000 };
 
 	run(&s);
 }
 
-TEST_TIMEOUT(E1_wound_wait_contexts_and_plain_locks_of_four_processes, 120)
+TEST_TIMEOUT(E1_wound_wait_contexts_and_plain_locks_of_four_processes, 300)
 {
 	struct stage s = { .rounds = test_is_slow() ? 500 : 30000, .wounds = true };
 
 	run(&s);
 }
 
-TEST_TIMEOUT(E1_the_same_buffers_in_opposite_orders, 120)
+TEST_TIMEOUT(E1_the_same_buffers_in_opposite_orders, 300)
 {
 	struct stage s = { .rounds = test_is_slow() ? 300 : 20000, .opposite = true };
 
 	run(&s);
 }
 
-TEST_TIMEOUT(E1_the_same_buffers_in_opposite_orders_wounding, 120)
+TEST_TIMEOUT(E1_the_same_buffers_in_opposite_orders_wounding, 300)
 {
 	struct stage s = { .rounds = test_is_slow() ? 300 : 20000,
 			   .opposite = true,
@@ -198,7 +198,7 @@ TEST_TIMEOUT(E1_the_same_buffers_in_opposite_orders_wounding, 120)
 }
 
 /* Killed in the middle of whatever they do, again and again: those that are left get on. */
-TEST_TIMEOUT(E1_processes_die_while_they_hold_and_wait, 120)
+TEST_TIMEOUT(E1_processes_die_while_they_hold_and_wait, 300)
 {
 	struct stage s = { .rounds = test_is_slow() ? 10000 : 1000000 };
 	pid_t steady, victim;

@@ -65,12 +65,12 @@ static void fail_each(int (*call)(struct stage *s), int another)
 	test_note("%d steps", step - 2);
 }
 
-TEST_TIMEOUT(E5_whatever_fails_when_a_descriptor_is_made_leaves_nothing_behind, 120)
+TEST_TIMEOUT(E5_whatever_fails_when_a_descriptor_is_made_leaves_nothing_behind, 300)
 {
 	fail_each(create, -1);
 }
 
-TEST_TIMEOUT(E5_whatever_fails_when_a_fence_is_imported_leaves_nothing_behind, 120)
+TEST_TIMEOUT(E5_whatever_fails_when_a_fence_is_imported_leaves_nothing_behind, 300)
 {
 	struct owner owner = { .seqno = 1, .timeout_ms = DMA_FENCE_TIMEOUT_MAX };
 
@@ -79,7 +79,7 @@ TEST_TIMEOUT(E5_whatever_fails_when_a_fence_is_imported_leaves_nothing_behind, 1
 	owner_end(&owner);
 }
 
-TEST_TIMEOUT(E3_whatever_fails_when_a_timeout_is_set_leaves_nothing_behind, 120)
+TEST_TIMEOUT(E3_whatever_fails_when_a_timeout_is_set_leaves_nothing_behind, 300)
 {
 	fail_each(timeout, -1);
 }

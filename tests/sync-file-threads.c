@@ -29,7 +29,7 @@ static void *import_and_wait(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E5_fences_are_signalled_while_threads_import_them, 120)
+TEST_TIMEOUT(E5_fences_are_signalled_while_threads_import_them, 300)
 {
 	pthread_t threads[THREADS];
 	int i, j;
@@ -68,7 +68,7 @@ static int signal_what_comes(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(E5_another_processes_fences_are_imported_by_threads_while_they_end, 120)
+TEST_TIMEOUT(E5_another_processes_fences_are_imported_by_threads_while_they_end, 300)
 {
 	pthread_t threads[THREADS];
 	int sockets[2], i, j;
@@ -118,7 +118,7 @@ static void *make_and_close(void *arg)
 	return NULL;
 }
 
-TEST_TIMEOUT(E5_descriptors_come_and_go_in_many_threads, 120)
+TEST_TIMEOUT(E5_descriptors_come_and_go_in_many_threads, 300)
 {
 	pthread_t threads[THREADS];
 	int i;

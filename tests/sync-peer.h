@@ -17,7 +17,7 @@
 #include "fence.h"
 #include "harness.h"
 
-#define LONG_MS 20000
+#define LONG_MS 60000
 
 static inline void send_fds(int socket, const int *fds, unsigned int count)
 {

@@ -65,7 +65,7 @@ static int get_from_all_sides(void *arg)
 	return 0;
 }
 
-TEST_TIMEOUT(A3_threads_get_and_put_the_same_buffers, 60)
+TEST(A3_threads_get_and_put_the_same_buffers)
 {
 	struct counting_exporter exporters[BUFFERS] = { 0 };
 	struct crowd crowd = { .rounds = 200 };
@@ -134,7 +134,7 @@ static bool all_released(void *arg)
 	return released == *(int *)arg;
 }
 
-TEST_TIMEOUT(A3_buffers_come_back_from_their_descriptor_and_are_released_once, 60)
+TEST(A3_buffers_come_back_from_their_descriptor_and_are_released_once)
 {
 	struct crowd crowd = { .rounds = 100 };
 	int all = THREADS * crowd.rounds;
@@ -254,7 +254,7 @@ static void nothing(struct dma_buf *dmabuf)
 {
 }
 
-TEST_TIMEOUT(A5_threads_attach_map_and_access_one_coherent_buffer, 60)
+TEST(A5_threads_attach_map_and_access_one_coherent_buffer)
 {
 	static const struct dma_buf_ops ops = { .cache_sgt_mapping = true,
 						.map_dma_buf = dma_buf_memory_map,
@@ -268,7 +268,7 @@ TEST_TIMEOUT(A5_threads_attach_map_and_access_one_coherent_buffer, 60)
 	share(&ops, false);
 }
 
-TEST_TIMEOUT(C1_threads_attach_map_and_access_one_noncoherent_buffer, 60)
+TEST(C1_threads_attach_map_and_access_one_noncoherent_buffer)
 {
 	static const struct dma_buf_ops ops = { .map_dma_buf = dma_buf_memory_map,
 						.unmap_dma_buf = dma_buf_memory_unmap,

@@ -132,12 +132,12 @@ static void torture(struct dmabuf_ww_class *ww_class)
 	ASSERT(all.backoffs > 0);
 }
 
-TEST_TIMEOUT(E1_random_orders_never_deadlock_in_a_wound_wait_class, 120)
+TEST_TIMEOUT(E1_random_orders_never_deadlock_in_a_wound_wait_class, 300)
 {
 	torture(&wound_wait);
 }
 
-TEST_TIMEOUT(E1_random_orders_never_deadlock_in_a_wait_die_class, 120)
+TEST_TIMEOUT(E1_random_orders_never_deadlock_in_a_wait_die_class, 300)
 {
 	torture(&wait_die);
 }
@@ -182,7 +182,7 @@ static void permute(struct dmabuf_ww_class *ww_class)
 		ASSERT_EQ(all.counter[i], 3 * ROUNDS);
 }
 
-TEST_TIMEOUT(E1_all_orders_of_three_exclude_each_other, 120)
+TEST_TIMEOUT(E1_all_orders_of_three_exclude_each_other, 300)
 {
 	permute(&wound_wait);
 	permute(&wait_die);

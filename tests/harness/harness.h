@@ -32,7 +32,7 @@ struct test_helper {
 void test_register(struct test *test);
 void test_helper_register(struct test_helper *helper);
 
-#define TEST_TIMEOUT_DEFAULT 30
+#define TEST_TIMEOUT_DEFAULT 120
 
 /* A test with a time limit of its own: TEST_TIMEOUT(B1_..., 60) { ... } */
 #define TEST_TIMEOUT(ident, seconds)                                              \
@@ -121,7 +121,7 @@ pid_t spawn_exec(char *const argv[], const struct spawn_io *io);
 pid_t spawn_helper(const char *name, ...) __attribute__((sentinel));
 
 /*
- * Wait for a child, at most 20 s: its exit status, or 128 + the signal that killed it. Fails the
+ * Wait for a child, at most 60 s: its exit status, or 128 + the signal that killed it. Fails the
  * test if it does not end (and kills it).
  */
 int reap(pid_t pid);
@@ -138,7 +138,7 @@ int64_t now_ms(void);
 /* A connected pair of Unix sockets (type: SOCK_STREAM, SOCK_SEQPACKET), close-on-exec. */
 void socket_pair(int type, int sv[2]);
 
-/* One process says "here I am", another waits for that, at most 20 s. Close it in the end. */
+/* One process says "here I am", another waits for that, at most 60 s. Close it in the end. */
 struct gate {
 	int fd[2];
 };

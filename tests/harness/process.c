@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 int64_t now_ms(void)
 {
