@@ -108,6 +108,7 @@ void buffer_destroy(struct buffer *b)
 	buffer_resv_free(b->resv, b->cookie == process_cookie());
 	kernel_serve_end(b);
 	if (b->cookie == process_cookie()) {
+		storage_close_home(&b->storage);
 		/* The slot is freed while its lock is still held. */
 		if (b->control.header)
 			life_end(&b->life, &b->control, b->client.slot);

@@ -47,7 +47,7 @@ static void deferred_drop(struct storage *s)
 {
 	struct deferred *d = s->deferred;
 
-	home_close(d->home);
+	storage_close_home(s);
 	storage_orphan_mappings(d);
 	window_release(&d->kept);
 	storage_set_kept(s, NULL);
@@ -56,6 +56,14 @@ static void deferred_drop(struct storage *s)
 	buffer_close_fd(&d->socket);
 	registry_unlock();
 	free_deferred(s);
+}
+
+void storage_close_home(struct storage *s)
+{
+	if (!s->deferred)
+		return;
+	home_close(s->deferred->home);
+	s->deferred->home = NULL;
 }
 
 /* Its descriptors were closed at the fork, and its kept mapping is not there. */

@@ -98,6 +98,9 @@ int storage_adopt_deferred(struct buffer *b, const struct control_facts *facts, 
  */
 int storage_home_socket(struct buffer *b);
 
+/* Its home asks this process's place among the holders no more, which may be given up. */
+void storage_close_home(struct storage *s);
+
 /* In a forked child: the memory of the parent's goes. */
 void storage_forget(struct storage *s);
 
