@@ -258,7 +258,6 @@ int sync_check_locked(const struct dmabuf_sync *sync)
 
 	if (err)
 		return err;
-	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sync_check() refuses NULL */
 	if (sync_status(sync) != SYNC_LOCKED)
 		return dmabuf_fail(EAGAIN, "sync object \"%s\" is not locked", sync->name);
 	return 0;

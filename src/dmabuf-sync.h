@@ -66,6 +66,7 @@ static inline void sync_members_changed(struct dmabuf_sync *sync)
  */
 static inline enum sync_status sync_status(const struct dmabuf_sync *sync)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): sync_check() refuses NULL */
 	if (sync->status == SYNC_UNLOCKED && sync->only &&
 	    atomic_load_explicit(&sync->only->hold.taken, memory_order_relaxed))
 		return SYNC_LOCKED;

@@ -119,7 +119,7 @@ static void take_framebuffer(const drmModeFB2 *from, struct drm_shown *to)
 
 int drm_call_screen(int fd, struct drm_shown *shown)
 {
-	uint32_t framebuffer;
+	uint32_t framebuffer = 0;
 	drmModeFB2Ptr fb;
 	int err;
 
