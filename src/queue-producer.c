@@ -161,7 +161,9 @@ static int wait_empty(struct dmabuf_queue *q, int timeout_ms, bool looked)
  */
 static bool look_at_door(const struct dmabuf_queue *q)
 {
-	if (q->listener < 0 && !q->joining && !q->ghosts)
+	if (q->joining || q->ghosts)
+		return true;
+	if (q->listener < 0)
 		return false;
 	return q->timer < 0 || clock_ns() - q->worked_at >= QUEUE_MS;
 }
